@@ -1,0 +1,1 @@
+"""From outside to operations: transport, who is calling, what may be asked."""

@@ -1,0 +1,1 @@
+"""One module a command group; each command but `serve` and `test` is a client call."""

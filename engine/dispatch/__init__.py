@@ -1,0 +1,1 @@
+"""Accepted event → settled delivery."""

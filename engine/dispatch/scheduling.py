@@ -1,0 +1,53 @@
+"""Pure: how much work a worker is given, and how many workers a destination is worth."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EVENTS_IN_FLIGHT_MAX: Final = 4_000
+"""A worker never holds more: what it holds runs again if it dies."""
+BLOCKING_US: Final = 2_000.0
+"""A handler that takes longer is taken to wait for something: more workers help even when all cores are busy."""
+
+
+def mean_us(before: float | None, elapsed_us: float, count: int) -> float:
+    """Moving average of the time an event takes in a worker, from `count` outcomes that took `elapsed_us` together."""
+    sample = max(elapsed_us / count, 0.5)
+    return sample if before is None else before + (sample - before) * 0.4
+
+
+def allowance(mean: float | None, *, frame_ms: int, concurrency: int) -> int:
+    """Events a worker may hold at once: about `frame_ms` of work; one until it is known how long one takes.
+
+    `concurrency` is the number of invocations that the worker runs at once: 1 for `def` handlers.
+    """
+    if mean is None:
+        return max(1, concurrency)
+    return min(EVENTS_IN_FLIGHT_MAX, max(1, concurrency, int(frame_ms * 1000 / mean)))
+
+
+def workers_wanted(
+    *,
+    ready: int,
+    mean: float | None,
+    bound: int,
+    running_us: float,
+    concurrency: int,
+    cpus: int,
+    frame_ms: int,
+) -> int:
+    """How many workers a destination is worth while `ready` events wait and its `bound` workers are full.
+
+    `running_us` is how long the longest invocation has been running: an estimate while no outcome is there yet.
+    Fast handlers are bound by the processor, so that more workers than cores would only take turns.
+    """
+    if bound == 0:
+        return 1
+    cost = max(mean or 0.0, running_us)
+    if ready == 0 or cost == 0.0:
+        return bound
+    backlog_us = ready * cost
+    if backlog_us <= frame_ms * 1000 * bound:
+        return bound
+    useful = concurrency if cost >= BLOCKING_US else min(concurrency, max(1, cpus - 1))
+    return min(useful, bound + max(1, min(ready, bound)))

@@ -1,0 +1,156 @@
+"""The engine's nouns as data: no I/O, no decisions that need a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, CODE_INDEX, CONSOLE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.wire import Events, Handler
+
+# How an outcome is treated: FACTS of the document's "Handling batching errors" table, and its list of thrown errors.
+DONE_CODES: Final = frozenset({"delivered", "filtered"})
+RETRIED_CODES: Final = frozenset({"retry", "timeout", "memory_limit", "crashed", "load_failed"})
+COUNTED_CODES: Final = frozenset({"unsupported_event_type", "dropped", "filtered"})
+"""Counted, not kept on the shelf, and no failures."""
+FAILED_CODES: Final = frozenset({"bad_request", "retry", "timeout", "memory_limit", "crashed", "load_failed"})
+"""What health and the circuit breaker count; `message_rejected` is the event's fault, not the function's."""
+ATTEMPTS_MAX: Final = {"memory_limit": 3, "crashed": 3}
+"""After so many attempts these codes end in dead; the others only by age."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a destination may use. Bounds are checked by `config.check_limits`."""
+
+    timeout_ms: int = 5_000
+    memory_mib: int = 128
+    concurrency: int = 16
+    console_bytes: int = CONSOLE_BYTES_MAX
+    batch_size: int = 20
+    batch_wait_ms: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVersion:
+    """Immutable. `code` is opaque and belongs to `policy_key`; under another key the source is compiled anew."""
+
+    function_id: int
+    number: int
+    source: str
+    filename: str
+    handlers: tuple[Handler, ...]
+    code: bytes
+    policy_key: str
+    created_ms: int
+
+    @property
+    def has_async(self) -> bool:
+        """Any handler is `async def`."""
+        return any(handler.is_async for handler in self.handlers)
+
+    @property
+    def is_batching(self) -> bool:
+        """The module defines `on_batch`."""
+        return any(handler.event_type == "batch" for handler in self.handlers)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One deployed instance of a function: the unit of isolation."""
+
+    id: int
+    name: str
+    version: FunctionVersion
+    settings: bytes
+    """msgpack map."""
+    limits: Limits
+    created_ms: int
+    deployed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Up to 100 deliveries to one destination that travel and are stored together.
+
+    All share attempt, acceptance and due time. `origins` is empty for a fresh chunk, whose deliveries are named
+    by its own id and their place; a chunk split off for a retry names (chunk id, index) of each at acceptance.
+    """
+
+    destination_id: int
+    events: Events
+    accepted_ms: int
+    due_ms: int
+    attempt: int = 1
+    alone: bool = False
+    """Run without others beside: a suspect of a crash."""
+    origins: tuple[tuple[int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.events.sizes)
+
+
+# Parts of a lease that have ended. Indices are places within the leased chunk.
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Deliveries of one lease that ended alike.
+
+    `kind` is `delivered` (gone), `counted` (gone; outcome without a record), `retry` (stored again, due at `due_ms`
+    with `attempt`), `discarded` or `dead` (moved to the shelf with `code` and `detail`).
+    """
+
+    indices: tuple[int, ...]
+    kind: str
+    code: str = "delivered"
+    due_ms: int = 0
+    attempt: int = 0
+    alone: bool = False
+    detail: bytes = b""
+    """Of one of them: what `sandbox.wire.Detail` packs."""
+
+
+PART_KINDS: Final = ("delivered", "counted", "retry", "discarded", "dead")
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A stored chunk that is being worked on. `remaining` has a bit set for each delivery not yet settled."""
+
+    id: int
+    chunk: Chunk
+    remaining: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        if not self.remaining:
+            self.remaining = (1 << len(self.chunk)) - 1
+
+    def delivery_id(self, index: int) -> str:
+        """`CHUNK.INDEX`, of the chunk it was accepted in: never changes."""
+        origin, place = self.chunk.origins[index] if self.chunk.origins else (self.id, index)
+        return f"{origin}.{place}"
+
+
+def split_chunks(events: Events) -> Iterator[Events]:
+    """Cut columns into chunk-sized ones: at most `CHUNK_EVENTS_MAX` events and `CHUNK_BYTES_MAX` bytes each."""
+    sizes = events.sizes
+    if len(sizes) <= CHUNK_EVENTS_MAX and len(events.bodies) <= CHUNK_BYTES_MAX:
+        yield events
+        return
+    start = total = 0
+    for index, size in enumerate(sizes):
+        if index - start == CHUNK_EVENTS_MAX or total + size > CHUNK_BYTES_MAX:
+            yield events.slice(start, index)
+            start, total = index, 0
+        total += size
+    yield events.slice(start, len(sizes))
+
+
+def code_name(number: int, names: tuple[str, ...] = tuple(CODE_INDEX)) -> str:
+    """The name of an outcome's number on the wire."""
+    return names[number]

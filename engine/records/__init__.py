@@ -1,0 +1,1 @@
+"""What happened: counters, recent failures, console lines."""

@@ -1,0 +1,1 @@
+"""What may run: functions, versions, destinations."""

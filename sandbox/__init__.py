@@ -1,0 +1,1 @@
+"""What runs inside the jail. Imports nothing from `engine`; `engine` imports only `sandbox.wire`."""

@@ -1,0 +1,1 @@
+"""Modules that need other behaviour, not only fewer names."""

@@ -1,0 +1,657 @@
+"""Frames, their codec and their limits: the one definition of what travels between processes.
+
+A frame is a 4-byte big-endian length, then that many bytes: one msgpack array whose first item is the frame's
+kind. There are two conversations:
+
+    supervisor ──► worker    Load Invoke Suspend DropCaches Stop        (trusted by the worker)
+    worker ──► supervisor    Ready Loaded Refused Outcomes Suspended … (hostile until checked)
+    client ◄─► daemon        see `engine/README.md`                     (hostile until checked)
+
+Frames that a worker sends are flat: scalars and byte strings, no containers. So a decoder limited to
+`WORKER_ITEMS_MAX` items an array can't be made to allocate more than the frame's own length, whatever the bytes
+claim (nested array headers cost 16,000 times their size otherwise). Columns of numbers travel as packed
+little-endian byte strings; whatever needs structure (an error's details, console lines) is an opaque byte string
+that the supervisor passes on and never decodes.
+
+Source of the numbers: the limits below are the documented ones of the product (32 KiB an event, 100 events a
+chunk, 512 KiB a chunk); the others follow from them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import sys
+from array import array
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+
+import msgpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROTOCOL_VERSION: Final = 1
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias", "delete")
+EVENT_TYPE_INDEX: Final = {name: index for index, name in enumerate(EVENT_TYPES)}
+
+EVENT_BYTES_MAX: Final = 32 * KIB
+"""One event's msgpack body."""
+CHUNK_EVENTS_MAX: Final = 100
+CHUNK_BYTES_MAX: Final = 512 * KIB
+SUBMIT_EVENTS_MAX: Final = 2_500
+"""Events in one submit frame."""
+MESSAGE_ID_CHARS_MAX: Final = 100
+USER_KEY_CHARS_MAX: Final = 256
+SOURCE_BYTES_MAX: Final = 1 * MIB
+DETAIL_BYTES_MAX: Final = 64 * KIB
+"""What one outcome may say of itself: error, user frames, console lines, result."""
+BATCH_EVENTS_MAX: Final = 400
+BATCH_BYTES_MAX: Final = 4 * MIB
+CONSOLE_BYTES_MAX: Final = 32 * KIB
+"""Console output kept of one invocation."""
+
+TO_WORKER_BYTES_MAX: Final = 16 * MIB
+FROM_WORKER_BYTES_MAX: Final = 8 * MIB
+CLIENT_FRAME_BYTES_MAX: Final = 4 * MIB
+WORKER_ITEMS_MAX: Final = 16
+CLIENT_ITEMS_MAX: Final = SUBMIT_EVENTS_MAX
+CLIENT_DEPTH_MAX: Final = 32
+
+LENGTH: Final = struct.Struct(">I")
+
+
+class WireError(Exception):
+    """The other side broke the protocol. Nothing is resynchronised: the connection or the worker ends."""
+
+
+# --- Outcomes -------------------------------------------------------------------------------------------------
+
+OUTCOME_CODES: Final = (
+    "delivered",
+    "bad_request",
+    "invalid_settings",
+    "message_rejected",
+    "unsupported_event_type",
+    "dropped",
+    "retry",
+    "filtered",
+    "timeout",
+    "memory_limit",
+    "crashed",
+    "load_failed",
+)
+"""How an attempt can end; a code's place in this tuple is its number on the wire."""
+CODE_INDEX: Final = {name: index for index, name in enumerate(OUTCOME_CODES)}
+WORKER_MAY_SAY: Final = frozenset(
+    CODE_INDEX[name] for name in OUTCOME_CODES if name not in {"crashed", "load_failed"}
+)
+"""`crashed` is what the supervisor sees, and `load_failed` has a frame of its own."""
+
+
+# --- Events ---------------------------------------------------------------------------------------------------
+
+
+class Events(NamedTuple):
+    """Events as columns; all columns have one entry an event, `bodies` is the concatenation of `sizes` bytes each.
+
+    Columns can be checked, sliced and joined without a line of Python an event.
+    """
+
+    types: bytes
+    """A byte an event: its place in `EVENT_TYPES`."""
+    message_ids: list[str]
+    """The event's `messageId`, or an empty string."""
+    user_keys: list[str]
+    """`userId`, else `anonymousId`, else an empty string."""
+    integrations: dict[int, bytes]
+    """Sparse: index → msgpack of the event's `integrations` object, where it restricts anything."""
+    sizes: list[int]
+    bodies: bytes
+
+    def slice(self, start: int, stop: int) -> Events:
+        """Events `start` up to `stop`, as columns of their own."""
+        if start == 0 and stop >= len(self.sizes):
+            return self
+        first = sum(self.sizes[:start])
+        sizes = self.sizes[start:stop]
+        return Events(
+            self.types[start:stop],
+            self.message_ids[start:stop],
+            self.user_keys[start:stop],
+            {i - start: v for i, v in self.integrations.items() if start <= i < stop}
+            if self.integrations
+            else {},
+            sizes,
+            self.bodies[first : first + sum(sizes)],
+        )
+
+    def pick(self, indices: Sequence[int]) -> Events:
+        """The events at `indices`, in that order, as columns of their own."""
+        starts = list(itertools.accumulate(self.sizes, initial=0))
+        place = {index: at for at, index in enumerate(indices)} if self.integrations else {}
+        return Events(
+            bytes(self.types[i] for i in indices),
+            [self.message_ids[i] for i in indices],
+            [self.user_keys[i] for i in indices],
+            {place[i]: v for i, v in self.integrations.items() if i in place},
+            [self.sizes[i] for i in indices],
+            b"".join(self.bodies[starts[i] : starts[i + 1]] for i in indices),
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Events]) -> Events:
+        """One after the other, as columns of their own."""
+        if len(parts) == 1:
+            return parts[0]
+        integrations: dict[int, bytes] = {}
+        if any(part.integrations for part in parts):
+            offset = 0
+            for part in parts:
+                integrations.update({offset + i: v for i, v in part.integrations.items()})
+                offset += len(part.sizes)
+        return Events(
+            b"".join(part.types for part in parts),
+            list(itertools.chain.from_iterable(part.message_ids for part in parts)),
+            list(itertools.chain.from_iterable(part.user_keys for part in parts)),
+            integrations,
+            list(itertools.chain.from_iterable(part.sizes for part in parts)),
+            b"".join(part.bodies for part in parts),
+        )
+
+
+def check_events(events: Events) -> None:
+    """Raise `WireError` unless the columns agree with each other and with the limits. Costs by frame, not by event."""
+    types, message_ids, user_keys, integrations, sizes, bodies = events
+    count = len(sizes)
+    if not 0 < count <= SUBMIT_EVENTS_MAX:
+        raise WireError(f"a frame carries 1 to {SUBMIT_EVENTS_MAX} events, not {count}")
+    if not (len(types) == len(message_ids) == len(user_keys) == count):
+        raise WireError("the columns of an event frame differ in length")
+    if max(types) >= len(EVENT_TYPES):
+        raise WireError("an event has a type outside the table")
+    if set(map(type, sizes)) != {int} or min(sizes) < 1 or max(sizes) > EVENT_BYTES_MAX:
+        raise WireError(f"an event's size is not 1 to {EVENT_BYTES_MAX} bytes")
+    if sum(sizes) != len(bodies):
+        raise WireError("the sizes do not add up to the bodies")
+    if set(map(type, message_ids)) != {str} or max(map(len, message_ids)) > MESSAGE_ID_CHARS_MAX:
+        raise WireError(f"a message id is not text of at most {MESSAGE_ID_CHARS_MAX} characters")
+    if set(map(type, user_keys)) != {str} or max(map(len, user_keys)) > USER_KEY_CHARS_MAX:
+        raise WireError(f"a user key is not text of at most {USER_KEY_CHARS_MAX} characters")
+    for index, value in integrations.items():
+        if type(index) is not int or not 0 <= index < count or type(value) is not bytes:
+            raise WireError("an integrations entry names no event or is not a byte string")
+
+
+# --- Frames ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame is its fields in order, after its kind. Subclasses name the fields; their types are checked on arrival."""
+
+    KIND: ClassVar[int]
+
+    def pack(self) -> bytes:
+        """The frame's bytes, length included."""
+        body: bytes = msgpack.packb([self.KIND, *(getattr(self, name) for name in _names(type(self)))])
+        return LENGTH.pack(len(body)) + body
+
+    @classmethod
+    def from_items(cls, items: list[Any]) -> Self:
+        """Raise `WireError` unless `items` (after the kind) have the declared number and exact types."""
+        declared = _types(cls)
+        if len(items) != len(declared):
+            raise WireError(f"{cls.__name__} has {len(declared)} fields, not {len(items)}")
+        for item, (name, types) in zip(items, declared, strict=True):
+            if type(item) not in types:
+                raise WireError(f"{cls.__name__}.{name} is a {type(item).__name__}")
+        return cls(*items)
+
+
+_NAMES: dict[type, tuple[str, ...]] = {}
+_TYPES: dict[type, tuple[tuple[str, tuple[type, ...]], ...]] = {}
+_BY_NAME: Final[dict[str, type]] = {
+    "int": int,
+    "str": str,
+    "bytes": bytes,
+    "bool": bool,
+    "None": type(None),
+    "list": list,
+    "dict": dict,
+    "float": float,
+}
+
+
+def _names(cls: type[Frame]) -> tuple[str, ...]:
+    if cls not in _NAMES:
+        _NAMES[cls] = tuple(item.name for item in fields(cls))
+    return _NAMES[cls]
+
+
+def _types(cls: type[Frame]) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    if cls not in _TYPES:
+        _TYPES[cls] = tuple(
+            (item.name, tuple(_BY_NAME[part.split("[")[0].strip()] for part in str(item.type).split("|")))
+            for item in fields(cls)
+        )
+    return _TYPES[cls]
+
+
+# Supervisor → worker
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Frame):
+    """Bind the worker for life, or wake it: load this module, then take invocations.
+
+    Exactly one of `code` and `source` is set; from `source` the worker compiles first and returns the code.
+    """
+
+    KIND = 1
+    code: bytes | None
+    """Opaque: what an earlier `Loaded` of the same source, interpreter and policy returned."""
+    source: str | None
+    filename: str
+    """Shown in users' tracebacks."""
+    settings: bytes
+    """msgpack map: name → value."""
+    timeout_ms: int
+    concurrency: int
+    """Async invocations at once in this worker."""
+    console_bytes: int
+    """Console output kept of one invocation."""
+
+
+INVOKE_BATCH: Final = 1
+"""The frame's events are one invocation of `on_batch`; it takes one sequence number an event all the same."""
+INVOKE_VERBOSE: Final = 2
+"""Report details of successes too: result, console lines, duration (`engine test`, `logs --follow`)."""
+INVOKE_ALONE: Final = 4
+"""Start nothing else until this frame's events have ended (suspects of a crash)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke(Frame):
+    """Run these events; the n-th has the sequence number `first + n`. Numbers of a worker rise without gaps from 1."""
+
+    KIND = 2
+    first: int
+    flags: int
+    types: bytes
+    message_ids: list[str]
+    user_keys: list[str]
+    sizes: list[int]
+    bodies: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend(Frame):
+    """Forget caches, globals and code, and give the memory back. Answered by `Suspended`; `Load` wakes."""
+
+    KIND = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DropCaches(Frame):
+    """Empty `cache` and give the memory back. Not answered."""
+
+    KIND = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(Frame):
+    """Finish what was sent before this frame, then exit 0."""
+
+    KIND = 5
+
+
+# Worker → supervisor: flat
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Frame):
+    """A spare is jailed and waits for its `Load`."""
+
+    KIND = 16
+    policy_key: str
+    """Names interpreter and policy: code compiled under another key is compiled anew from its source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Frame):
+    """The module is loaded. `code` is set if it was compiled here."""
+
+    KIND = 17
+    code: bytes | None
+    handlers: bytes
+    """`pack_handlers`."""
+    logs: bytes
+    """msgpack list of console lines printed while loading; opaque to the supervisor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Frame):
+    """The module didn't compile or load; the worker ends after this frame."""
+
+    KIND = 18
+    stage: str
+    """`compile`, `load` or `handlers`."""
+    detail: bytes
+    """msgpack, opaque to the supervisor: `{"diagnostics": [Diagnostic as map …]}` or `{"error": {…}, "logs": […]}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes(Frame):
+    """Ended invocations. `delivered` is packed u64 pairs (first, count); the rest are columns of those not delivered.
+
+    An event that has details to report although it was delivered (`INVOKE_VERBOSE`) stands in the columns with
+    code 0 and not in `delivered`.
+    """
+
+    KIND = 19
+    delivered: bytes
+    sequences: bytes
+    """u64 each."""
+    codes: bytes
+    """A byte each: the place in `OUTCOME_CODES`."""
+    after_ms: bytes
+    """u32 each: the earliest retry the handler asked for, 0 if it didn't."""
+    detail_sizes: bytes
+    """u32 each."""
+    details: bytes
+    """Concatenated; each a msgpack map, opaque to the supervisor (`pack_detail`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended(Frame):
+    """Everything of the function is forgotten."""
+
+    KIND = 20
+
+
+TO_WORKER: Final[dict[int, type[Frame]]] = {
+    cls.KIND: cls for cls in (Load, Invoke, Suspend, DropCaches, Stop)
+}
+FROM_WORKER: Final[dict[int, type[Frame]]] = {
+    cls.KIND: cls for cls in (Ready, Loaded, Refused, Outcomes, Suspended)
+}
+
+
+def decode_from_worker(body: bytes) -> Frame:
+    """One frame of a worker, without its length. Raise `WireError` on anything but a known, flat, well-typed frame."""
+    return _decode(body, FROM_WORKER, items_max=WORKER_ITEMS_MAX, map_max=0)
+
+
+def decode_to_worker(body: bytes) -> Frame:
+    """One frame of the supervisor, without its length."""
+    return _decode(body, TO_WORKER, items_max=SUBMIT_EVENTS_MAX, map_max=0)
+
+
+def _decode(body: bytes, table: dict[int, type[Frame]], *, items_max: int, map_max: int) -> Frame:
+    items = unpack_limited(body, items_max=items_max, map_max=map_max)
+    if type(items) is not list or not items or type(items[0]) is not int:
+        raise WireError("a frame is an array that begins with its kind")
+    cls = table.get(items[0])
+    if cls is None:
+        raise WireError(f"no frame has the kind {items[0]}")
+    return cls.from_items(items[1:])
+
+
+def unpack_limited(body: bytes, *, items_max: int, map_max: int) -> Any:
+    """Decode one msgpack value that fills `body` exactly; raise `WireError` otherwise, or beyond the limits."""
+    try:
+        return msgpack.unpackb(
+            body,
+            max_array_len=items_max,
+            max_map_len=map_max,
+            max_ext_len=0,
+            max_str_len=len(body),
+            max_bin_len=len(body),
+            strict_map_key=False,
+            ext_hook=_refuse_extension,
+        )
+    except (
+        ValueError,
+        TypeError,
+        msgpack.exceptions.UnpackException,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        raise WireError(f"not a msgpack frame: {error}") from None
+
+
+def _refuse_extension(code: int, _data: bytes) -> Any:
+    raise ValueError(f"extension type {code}")
+
+
+# --- What the packed columns hold -----------------------------------------------------------------------------
+
+
+class Handler(NamedTuple):
+    """A handler the module defines."""
+
+    name: str
+    """`on_track` or the document's spelling `onTrack`: as the author wrote it."""
+    event_type: str
+    """A member of `EVENT_TYPES`, or `batch`."""
+    is_async: bool
+    takes_settings: bool
+    line: int
+
+
+HANDLERS_MAX: Final = len(EVENT_TYPES) + 1
+_HANDLER_TYPES: Final = (str, str, bool, bool, int)
+
+
+def pack_handlers(handlers: Sequence[Handler]) -> bytes:
+    """A flat msgpack array, five items a handler."""
+    packed: bytes = msgpack.packb(list(itertools.chain.from_iterable(handlers)))
+    return packed
+
+
+def unpack_handlers(packed: bytes) -> tuple[Handler, ...]:
+    """Raise `WireError` unless `packed` is what `pack_handlers` makes."""
+    width = len(Handler._fields)
+    items = unpack_limited(packed, items_max=HANDLERS_MAX * width, map_max=0)
+    if type(items) is not list or len(items) % width or not items:
+        raise WireError("not a table of handlers")
+    handlers = []
+    for at in range(0, len(items), width):
+        row = items[at : at + width]
+        if (
+            tuple(map(type, row)) != _HANDLER_TYPES
+            or len(row[0]) > 40
+            or row[1] not in {*EVENT_TYPES, "batch"}
+        ):
+            raise WireError("not a table of handlers")
+        handlers.append(Handler(*row))
+    if len({handler.event_type for handler in handlers}) != len(handlers):
+        raise WireError("two handlers for one type")
+    return tuple(handlers)
+
+
+class Failure(NamedTuple):
+    """One row of `Outcomes` beside the delivered ranges."""
+
+    sequence: int
+    code: int
+    after_ms: int
+    detail: bytes
+
+
+def pack_outcomes(delivered: Sequence[tuple[int, int]], failures: Sequence[Failure]) -> Outcomes:
+    """Build the columns of an `Outcomes` frame. `delivered` are (first sequence, count)."""
+    return Outcomes(
+        _pack("Q", itertools.chain.from_iterable(delivered)),
+        _pack("Q", (row.sequence for row in failures)),
+        bytes(row.code for row in failures),
+        _pack("I", (min(row.after_ms, 2**32 - 1) for row in failures)),
+        _pack("I", (len(row.detail) for row in failures)),
+        b"".join(row.detail for row in failures),
+    )
+
+
+def unpack_outcomes(frame: Outcomes) -> tuple[list[tuple[int, int]], list[Failure]]:
+    """Raise `WireError` unless the columns agree. That the sequences are the worker's to report is for the caller."""
+    pairs = _unpack("Q", frame.delivered)
+    if len(pairs) % 2:
+        raise WireError("a delivered range without its count")
+    delivered = list(zip(pairs[::2], pairs[1::2], strict=True))
+    if not frame.sequences:
+        if frame.codes or frame.after_ms or frame.detail_sizes or frame.details:
+            raise WireError("the columns of an outcome frame differ in length")
+        return delivered, []
+    sequences, after_ms, sizes = (
+        _unpack("Q", frame.sequences),
+        _unpack("I", frame.after_ms),
+        _unpack("I", frame.detail_sizes),
+    )
+    if not len(sequences) == len(frame.codes) == len(after_ms) == len(sizes):
+        raise WireError("the columns of an outcome frame differ in length")
+    if sum(sizes) != len(frame.details) or max(sizes) > DETAIL_BYTES_MAX:
+        raise WireError("the details of an outcome frame are not as long as they say, or longer than allowed")
+    if not WORKER_MAY_SAY.issuperset(frame.codes):
+        raise WireError("an outcome has a code that is not a worker's to give")
+    ends = itertools.accumulate(sizes)
+    return delivered, [
+        Failure(sequence, code, after, frame.details[end - size : end])
+        for sequence, code, after, size, end in zip(
+            sequences, frame.codes, after_ms, sizes, ends, strict=True
+        )
+    ]
+
+
+def _pack(typecode: str, numbers: Any) -> bytes:
+    column = array(typecode, numbers)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
+
+
+def _unpack(typecode: str, packed: bytes) -> list[int]:
+    column = array(typecode)
+    if len(packed) % column.itemsize:
+        raise WireError("a column is not a whole number of items")
+    column.frombytes(packed)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What an outcome says of itself; opaque to the supervisor, decoded by whoever shows it.
+
+    `error` has the keys code, type, message, line, column, traceback (list of {file, line, function, text}).
+    `logs` are {level, message}; `requests` is for the HTTP exchanges of `fetch`.
+    """
+
+    error: dict[str, Any] | None = None
+    logs: list[dict[str, str]] = field(default_factory=list)
+    logs_dropped_bytes: int = 0
+    result: str | None = None
+    """`repr` of what the handler returned, cut."""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    duration_us: int = 0
+
+    def pack(self) -> bytes:
+        """At most `DETAIL_BYTES_MAX`: console lines are dropped from the end, then texts are cut."""
+        error, logs, result = self.error, list(self.logs), self.result
+        requests, dropped = list(self.requests), self.logs_dropped_bytes
+        while True:
+            packed: bytes = msgpack.packb(
+                [error, logs, dropped, result, requests, self.duration_us], unicode_errors="replace"
+            )
+            if len(packed) <= DETAIL_BYTES_MAX:
+                return packed
+            if logs:
+                kept = len(logs) // 2
+                dropped += sum(len(line["message"]) for line in logs[kept:])
+                del logs[kept:]
+            elif requests:
+                del requests[len(requests) // 2 :]
+            elif result:
+                result = None
+            else:
+                error = {
+                    key: value[:1000] if isinstance(value, str) else None
+                    for key, value in (error or {}).items()
+                }
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Detail:
+        """Never raises: what can't be read as a detail becomes one that says so (it came from a worker)."""
+        try:
+            items = unpack_limited(packed, items_max=4096, map_max=64)
+            error, logs, dropped, result, requests, duration_us = items
+            if not (
+                isinstance(error, dict | None)
+                and isinstance(logs, list)
+                and all(isinstance(line, dict) for line in logs)
+                and isinstance(dropped, int)
+                and isinstance(result, str | None)
+                and isinstance(requests, list)
+                and isinstance(duration_us, int)
+            ):
+                raise WireError("a detail's fields have other types")  # noqa: TRY301  one way out for all that is unreadable
+        except (WireError, TypeError, ValueError):
+            return cls(
+                error={
+                    "code": "bad_request",
+                    "type": "ProtocolError",
+                    "message": "the worker's report is unreadable",
+                }
+            )
+        lines = [
+            {"level": str(line.get("level", "")), "message": str(line.get("message", ""))} for line in logs
+        ]
+        return cls(error, lines, dropped, result, requests, duration_us)
+
+
+# --- Reading frames from a byte stream ------------------------------------------------------------------------
+
+
+class FrameBuffer:
+    """Cuts a stream of bytes into frame bodies. A length beyond `bytes_max` is refused before it is allocated."""
+
+    __slots__ = ("_buffer", "_bytes_max")
+
+    def __init__(self, bytes_max: int) -> None:
+        self._buffer = bytearray()
+        self._bytes_max = bytes_max
+
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
+        """Yield the body of each frame that `data` completes. Raise `WireError` on a length beyond the limit."""
+        buffer = self._buffer
+        buffer += data
+        at, available = 0, len(buffer)
+        try:
+            while available - at >= LENGTH.size:
+                (size,) = LENGTH.unpack_from(buffer, at)
+                if size > self._bytes_max or size == 0:
+                    raise WireError(f"a frame of {size} bytes; 1 to {self._bytes_max} are allowed")
+                if available - at - LENGTH.size < size:
+                    break
+                start = at + LENGTH.size
+                at = start + size
+                yield bytes(buffer[start:at])
+        finally:
+            if at:
+                del buffer[:at]
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of an incomplete frame that are held."""
+        return len(self._buffer)
+
+
+# --- The page shared with the supervisor ----------------------------------------------------------------------
+
+PAGE_BYTES: Final = 4096
+PAGE_STARTED_OFFSET: Final = 0
+"""u64, native order: the sequence number of the invocation that was started last."""
