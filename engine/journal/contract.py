@@ -56,6 +56,10 @@ class JournalStats:
 class Journal(Protocol):
     """One transaction an `append` and a `settle`, several of them a commit."""
 
+    @property
+    def is_writable(self) -> bool:
+        """False while a commit fails; nothing is handed out then."""
+
     async def append(self, chunks: Sequence[Chunk]) -> list[Lease]:
         """Store all or none; return a lease of each once it is durable. Raises `JournalFull`."""
 

@@ -1,0 +1,144 @@
+"""Submits that arrive together become few chunks, and one transaction.
+
+A hundred clients that submit one event each in the same turn of the loop cost one row and one commit; each is told
+when its own events are durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from engine.errors import EngineError, Unavailable
+from engine.model import Chunk, split_chunks
+from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, MIB, Events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.clock import Clock
+    from engine.dispatch.dispatcher import Dispatcher
+    from engine.dispatch.lane import Lane
+    from engine.dispatch.tally import Tally
+    from engine.journal.contract import Journal
+
+UNCOMMITTED_BYTES_MAX: Final = 32 * MIB
+"""Beyond it clients are not read from until a commit is through."""
+
+
+@dataclass(slots=True)
+class Submit:
+    """One client's events on their way to the journal."""
+
+    lane: Lane
+    events: Events
+    acked: Callable[[EngineError | None], None]
+    tally: Tally | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A chunk being made of several submits. `waiters` are (start, stop, tally)."""
+
+    lane: Lane
+    parts: list[Events]
+    count: int
+    bytes: int
+    waiters: list[tuple[int, int, Tally]]
+
+
+class Intake:
+    """Owner of what is submitted and not yet durable."""
+
+    def __init__(
+        self, *, journal: Journal, dispatcher: Dispatcher, clock: Clock, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._loop = loop
+        self._pending: list[Submit] = []
+        self._uncommitted_bytes = 0
+        self._relief: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.is_closed = False
+
+    @property
+    def congested(self) -> bool:
+        """More is waiting for a commit than should."""
+        return self._uncommitted_bytes > UNCOMMITTED_BYTES_MAX
+
+    async def relieved(self) -> None:
+        """Wait until not `congested`."""
+        while self.congested:
+            if self._relief is None:
+                self._relief = self._loop.create_future()
+            await asyncio.shield(self._relief)
+
+    def submit(self, submit: Submit) -> None:
+        """Take it; `acked` is called once its events are durable, or with the reason why not."""
+        if self.is_closed:
+            raise Unavailable("the daemon is stopping", remedy="submit again when it runs")
+        if not self._pending:
+            self._loop.call_soon(self._flush)
+        self._uncommitted_bytes += len(submit.events.bodies)
+        self._pending.append(submit)
+
+    def _flush(self) -> None:
+        submits, self._pending = self._pending, []
+        task = self._loop.create_task(self._append(submits))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _append(self, submits: list[Submit]) -> None:
+        drafts = draft_chunks(submits)
+        now_ms = self._clock.now_ms()
+        chunks = [
+            Chunk(draft.lane.destination.id, Events.join(draft.parts), accepted_ms=now_ms, due_ms=now_ms)
+            for draft in drafts
+        ]
+        error: EngineError | None = None
+        try:
+            leases = await self._journal.append(chunks)
+        except EngineError as failure:
+            error, leases = failure, []
+        self._uncommitted_bytes -= sum(len(submit.events.bodies) for submit in submits)
+        for submit in submits:
+            submit.acked(error)
+        for draft, lease in zip(drafts, leases, strict=False):
+            self._dispatcher.accept(draft.lane, lease, draft.waiters)
+        if self._relief is not None and not self.congested:
+            self._relief.set_result(None)
+            self._relief = None
+
+    async def close(self) -> None:
+        """Take nothing more; wait until what was taken is durable or refused."""
+        self.is_closed = True
+        await asyncio.sleep(0)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def draft_chunks(submits: list[Submit]) -> list[Draft]:
+    """Pure: cut large submits, join small ones to the same destination, keep each destination's order."""
+    drafts: list[Draft] = []
+    open_drafts: dict[int, Draft] = {}
+    for submit in submits:
+        for events in split_chunks(submit.events):
+            count, size = len(events.sizes), len(events.bodies)
+            draft = open_drafts.get(submit.lane.destination.id)
+            if (
+                draft is None
+                or draft.count + count > CHUNK_EVENTS_MAX
+                or draft.bytes + size > CHUNK_BYTES_MAX
+            ):
+                draft = Draft(submit.lane, [], 0, 0, [])
+                open_drafts[submit.lane.destination.id] = draft
+                drafts.append(draft)
+            draft.parts.append(events)
+            if submit.tally is not None:
+                draft.waiters.append((draft.count, draft.count + count, submit.tally))
+            draft.count += count
+            draft.bytes += size
+    return drafts

@@ -1,0 +1,136 @@
+"""One destination's way through the dispatcher: what is ready, what is out, who works on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.workers.worker import Run
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from engine.dispatch.tally import Tally
+    from engine.model import Destination, Lease
+    from engine.records.recent import Recent
+    from engine.workers.worker import Worker
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A leased chunk being worked on. Bits stand for the chunk's deliveries."""
+
+    lane: Lane
+    lease: Lease
+    unresolved: int
+    """Deliveries whose attempt hasn't ended."""
+    delivered: int = 0
+    """Ended as delivered, not yet settled."""
+    failed: dict[str, list[tuple[int, int, bytes]]] = field(default_factory=dict)
+    """Code → (index, after_ms, detail) of those that ended otherwise, not yet settled."""
+    waiters: list[tuple[int, int, Tally]] = field(default_factory=list)
+    """(start, stop, tally) of the submits it came from, in order; only until the first outcome."""
+    since: float = 0.0
+    """Monotonic time of the oldest outcome not yet settled."""
+    queued_at: float = 0.0
+
+    def run(self, start: int, stop: int) -> Run:
+        """Its deliveries `start` up to `stop`, ready to be sent."""
+        return Run(self, self.lease.chunk.events.slice(start, stop), start)
+
+    def tell(self, start: int, count: int, kind: str, code: str, detail: bytes = b"") -> None:
+        """Count the first outcome of consecutive deliveries for whoever waits."""
+        stop = start + count
+        for first, last, tally in self.waiters:
+            if first >= stop:
+                break
+            overlap = min(last, stop) - max(first, start)
+            if overlap > 0:
+                tally.add(kind, code, overlap, detail)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """A destination's queue and its workers."""
+
+    destination: Destination
+    recent: Recent
+    ready: deque[Run] = field(default_factory=deque)
+    """Not yet sent. Those in `suspects` go first, each alone."""
+    suspects: deque[Run] = field(default_factory=deque)
+    """Single deliveries that were running together when their worker died."""
+    ready_events: int = 0
+    workers: list[Worker] = field(default_factory=list)
+    mean_us: float | None = None
+    has_backlog: bool = False
+    """Chunks were left on disk: new ones queue behind them there."""
+    backlog_turn: int = 0
+    """Rises with each chunk left on disk, so that a lease that found none knows whether it still holds."""
+    is_leasing: bool = False
+    due_timer: asyncio.TimerHandle | None = None
+    due_at_ms: int | None = None
+    batch_timer: asyncio.TimerHandle | None = None
+    deaths: int = 0
+    """Workers that died in a row without an outcome between."""
+    not_before: float = 0.0
+    """Monotonic time before which no worker is bound: crash loops back off."""
+    is_waiting_for_slot: bool = False
+    is_quarantined: bool = False
+    is_removed: bool = False
+    waiters: dict[int, list[tuple[int, int, Tally]]] = field(default_factory=dict)
+    """Chunk id → who waits for it, of chunks left on disk."""
+
+    @property
+    def in_flight(self) -> int:
+        """Deliveries that workers hold."""
+        return sum(worker.in_flight for worker in self.workers)
+
+    def queue(self, work: Work) -> None:
+        """Append all of a fresh lease."""
+        count = len(work.lease.chunk)
+        if work.lease.chunk.alone:
+            self.suspects.extend(work.run(at, at + 1) for at in range(count))
+        else:
+            self.ready.append(work.run(0, count))
+        self.ready_events += count
+
+    def requeue(self, run: Run, *, alone: bool = False) -> None:
+        """Put back, in front, what a worker didn't end; `alone` if it may have killed it."""
+        places = run.open_places()
+        self.ready_events += len(places)
+        work: Work = run.owner
+        if alone:
+            self.suspects.extend(work.run(place, place + 1) for place in places)
+            return
+        for start, stop in reversed(_stretches(places)):
+            self.ready.appendleft(work.run(start, stop))
+
+    def take(self, count: int) -> list[Run]:
+        """Up to `count` deliveries from the front of `ready`."""
+        runs: list[Run] = []
+        while count and self.ready:
+            run = self.ready[0]
+            size = len(run)
+            if size <= count:
+                self.ready.popleft()
+            else:
+                work: Work = run.owner
+                self.ready[0] = work.run(run.start + count, run.start + size)
+                run = work.run(run.start, run.start + count)
+                size = count
+            runs.append(run)
+            count -= size
+            self.ready_events -= size
+        return runs
+
+
+def _stretches(places: list[int]) -> list[tuple[int, int]]:
+    """[3, 4, 5, 9] → [(3, 6), (9, 10)]."""
+    stretches: list[tuple[int, int]] = []
+    for place in places:
+        if stretches and stretches[-1][1] == place:
+            stretches[-1] = (stretches[-1][0], place + 1)
+        else:
+            stretches.append((place, place + 1))
+    return stretches

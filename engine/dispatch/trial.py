@@ -1,0 +1,172 @@
+"""A function tried in a spare like any other code: for `deploy`, and for `test`.
+
+The worker is used once. Its deadlines and its end are the pool's business as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from engine.errors import FunctionRefused, Unavailable
+from engine.workers.worker import Run
+from sandbox import wire
+
+if TYPE_CHECKING:
+    from engine.model import Limits
+    from engine.workers.pool import Pool
+    from engine.workers.worker import Death, Worker
+
+
+@dataclass(slots=True)
+class Loading:
+    """What a module turned out to be."""
+
+    code: bytes
+    handlers: tuple[wire.Handler, ...]
+    logs: list[Any] = field(default_factory=list)
+
+
+class Trial:
+    """Listener of one worker that is used once."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._worker: Worker | None = None
+        self._loading: asyncio.Future[Loading] = asyncio.get_running_loop().create_future()
+        self._endings: dict[int, asyncio.Future[tuple[str, bytes]]] = {}
+        self._refusal: FunctionRefused | None = None
+
+    async def load(self, *, source: str, filename: str, settings: bytes, limits: Limits) -> Loading:
+        """Compile and load in a fresh worker. Raises `FunctionRefused` with diagnostics or the error."""
+        await self._pool.ready()
+        worker = self._pool.take_spare()
+        if worker is None:
+            raise Unavailable("no worker is free", remedy="try again; `engine workers` shows what they do")
+        self._worker = worker
+        self._pool.bind(worker, limits.memory_mib)
+        frame = wire.Load(
+            None, source, filename, settings, limits.timeout_ms, limits.concurrency, limits.console_bytes
+        )
+        worker.load(frame, listener=self, bound_to="(trial)")
+        return await self._loading
+
+    async def invoke(self, events: wire.Events, *, batch: bool) -> list[tuple[str, wire.Detail]]:
+        """Run the events one after the other, or as one batch; their outcome codes and details."""
+        if batch:
+            return await self._send([events], wire.INVOKE_BATCH)
+        results = []
+        for at in range(len(events.sizes)):
+            results += await self._send([events.slice(at, at + 1)], wire.INVOKE_ALONE)
+        return results
+
+    async def _send(self, parts: list[wire.Events], flags: int) -> list[tuple[str, wire.Detail]]:
+        assert self._worker is not None
+        run = Run(self, parts[0], 0)
+        futures = [asyncio.get_running_loop().create_future() for _ in range(len(run))]
+        self._endings = dict(enumerate(futures))
+        if self._refusal is not None:
+            raise self._refusal
+        self._worker.send([run], flags | wire.INVOKE_VERBOSE)
+        return [(code, wire.Detail.unpack(detail)) for code, detail in await asyncio.gather(*futures)]
+
+    def close(self) -> None:
+        """The worker ends."""
+        if self._worker is not None:
+            self._worker.kill("stopped", "the trial is over")
+
+    # --- Listener
+
+    def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
+        """The module is loaded."""
+        handlers = wire.unpack_handlers(frame.handlers)
+        if frame.code is None:
+            worker.kill("crashed", "compiled code is missing from the worker's answer", is_attack=True)
+        elif not self._loading.done():
+            self._loading.set_result(Loading(frame.code, handlers, _unpack_list(frame.logs)))
+
+    def refused(self, worker: Worker, frame: wire.Refused) -> None:  # noqa: ARG002  the listener's signature
+        """The module didn't compile or load."""
+        try:
+            data = wire.unpack_limited(frame.detail, items_max=4096, map_max=64)
+        except wire.WireError:
+            data = {}
+        stage = {"compile": "does not compile", "handlers": "has handlers that can't be used"}.get(
+            frame.stage, "fails while it is loaded"
+        )
+        if not self._loading.done():
+            self._loading.set_exception(
+                FunctionRefused(
+                    f"the function {stage}",
+                    remedy="mend the lines named above; what ran before goes on running",
+                    data=data if isinstance(data, dict) else {},
+                )
+            )
+
+    def ended(
+        self,
+        worker: Worker,  # noqa: ARG002  the listener's signature
+        delivered: list[tuple[Run, int, int]],
+        failures: list[tuple[Run, int, wire.Failure]],
+    ) -> None:
+        """Outcomes."""
+        for _, offset, count in delivered:
+            for at in range(offset, offset + count):
+                self._end(at, "delivered", wire.Detail().pack())
+        for _, offset, row in failures:
+            self._end(offset, wire.OUTCOME_CODES[row.code], row.detail)
+
+    def _end(self, at: int, code: str, detail: bytes) -> None:
+        future = self._endings.get(at)
+        if future is not None and not future.done():
+            future.set_result((code, detail))
+
+    def gone(self, worker: Worker, death: Death) -> None:  # noqa: ARG002  the listener's signature
+        """The process has ended."""
+        error = {"code": death.reason, "type": "WorkerDied", "message": death.explanation, "traceback": []}
+        self._refusal = FunctionRefused(
+            f"the function was ended: {death.explanation}",
+            remedy="see what it does while it is loaded; --timeout-ms gives it longer",
+            data={"error": {**error, "line": None, "column": None}},
+        )
+        if not self._loading.done():
+            self._loading.set_exception(self._refusal)
+        code = death.reason if death.reason in wire.CODE_INDEX else "crashed"
+        for at in self._endings:
+            self._end(
+                at, code, wire.Detail(error={**error, "code": code, "line": None, "column": None}).pack()
+            )
+
+
+def _unpack_list(packed: bytes) -> list[Any]:
+    if not packed:
+        return []
+    try:
+        value = wire.unpack_limited(packed, items_max=4096, map_max=8)
+    except wire.WireError:
+        return []
+    return value if isinstance(value, list) else []
+
+
+def result_map(code: str, detail: wire.Detail) -> dict[str, Any]:
+    """What `engine test --json` prints of one event."""
+    error = detail.error
+    if error is None and code not in {"delivered", "filtered"}:
+        error = {"code": code, "type": code, "message": "", "line": None, "column": None, "traceback": []}
+    return {
+        "ok": code in {"delivered", "filtered", "dropped"},
+        "result": detail.result,
+        "error": None if code == "delivered" else error,
+        "logs": detail.logs,
+        "requests": detail.requests,
+        "duration_ms": round(detail.duration_us / 1000, 3),
+    }
+
+
+def pack_settings(settings: dict[str, Any]) -> bytes:
+    """A msgpack map: name → value."""
+    packed: bytes = msgpack.packb(settings)
+    return packed
