@@ -1,4 +1,4 @@
-"""What a journal promises. `tests/contracts/journal.py` is the suite that every implementation passes.
+"""What a journal promises. `tests/contracts/test_journal.py` is the suite that every implementation passes.
 
 What was appended is durable before `append` returns, and is leased again after a crash until it is settled. A
 lease belongs to the process that took it: it isn't stored, and ends with the process.

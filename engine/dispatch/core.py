@@ -1,0 +1,270 @@
+"""What the daemon can be asked to do: the operations behind the API, on the parts that the daemon joined."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from engine.dispatch.intake import Submit
+from engine.dispatch.lane import Lane
+from engine.dispatch.trial import Trial, pack_settings, result_map
+from engine.errors import Conflict, NotFound
+from engine.records.recent import Recent
+from sandbox import wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from engine.clock import Clock
+    from engine.dispatch.dispatcher import Dispatcher
+    from engine.dispatch.intake import Intake
+    from engine.dispatch.tally import Tally
+    from engine.errors import EngineError
+    from engine.journal.contract import Journal
+    from engine.model import Destination, Limits
+    from engine.registry.store import Registry
+    from engine.workers.pool import Pool
+
+
+class Core:
+    """The daemon's operations. Names are destinations' names."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        journal: Journal,
+        pool: Pool,
+        dispatcher: Dispatcher,
+        intake: Intake,
+        clock: Clock,
+        limits: Callable[[dict[str, int]], Limits],
+    ) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._pool = pool
+        self._dispatcher = dispatcher
+        self._intake = intake
+        self._clock = clock
+        self._limits = limits
+        self._by_name: dict[str, Lane] = {}
+        self._deploying: dict[str, asyncio.Lock] = {}
+        self._started = clock.monotonic()
+
+    async def recover(self) -> None:
+        """Take up every destination, and what the journal still holds of it."""
+        for destination in self._registry.destinations():
+            self._open_lane(destination)
+        for destination_id, due_ms in (await self._journal.next_due()).items():
+            lane = self._dispatcher.lanes.get(destination_id)
+            if lane is not None:
+                self._dispatcher.wake_from_disk(lane, due_ms)
+
+    def _open_lane(self, destination: Destination) -> Lane:
+        lane = Lane(destination, Recent())
+        self._by_name[destination.name] = self._dispatcher.lanes[destination.id] = lane
+        return lane
+
+    def _lane(self, name: str) -> Lane:
+        lane = self._by_name.get(name)
+        if lane is None:
+            raise NotFound(
+                f"there is no destination named {name!r}",
+                remedy="`engine list` shows those there are; `engine deploy FILE --name NAME` makes one",
+            )
+        return lane
+
+    # --- Events
+
+    @property
+    def congested(self) -> bool:
+        """More is waiting for a commit than should; don't read from clients."""
+        return self._intake.congested
+
+    async def relieved(self) -> None:
+        """Wait until not `congested`."""
+        await self._intake.relieved()
+
+    def submit(
+        self,
+        name: str,
+        events: wire.Events,
+        acked: Callable[[EngineError | None], None],
+        tally: Tally | None,
+    ) -> None:
+        """Take events; `acked` follows once they are durable. Raises `NotFound` or `Unavailable` at once."""
+        self._intake.submit(Submit(self._lane(name), events, acked, tally))
+
+    # --- Functions
+
+    async def deploy(
+        self, *, name: str, source: str, filename: str, settings: dict[str, Any], limits: dict[str, int]
+    ) -> dict[str, Any]:
+        """Compile and load the source in a worker, keep it as a version, move the destination to it.
+
+        Raises `FunctionRefused`; then nothing has changed.
+        """
+        checked = self._limits(limits)
+        packed = pack_settings(settings)
+        async with self._deploying.setdefault(name, asyncio.Lock()):
+            trial = Trial(self._pool)
+            try:
+                loading = await trial.load(source=source, filename=filename, settings=packed, limits=checked)
+            finally:
+                trial.close()
+            is_new = name not in self._by_name
+            destination = self._registry.deploy(
+                name,
+                source=source,
+                filename=filename,
+                handlers=loading.handlers,
+                code=loading.code,
+                policy_key=self._pool.policy_key,
+                settings=packed,
+                limits=checked,
+            )
+            if is_new:
+                self._open_lane(destination)
+            self._dispatcher.deploy(destination)
+        return {
+            "name": name,
+            "version": destination.version.number,
+            "created": is_new,
+            "handlers": [_handler_map(handler) for handler in loading.handlers],
+            "logs": loading.logs,
+        }
+
+    async def test(
+        self,
+        *,
+        source: str,
+        filename: str,
+        events: wire.Events,
+        settings: dict[str, Any],
+        limits: dict[str, int],
+        batch: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Run events through a function that isn't deployed, one after the other or as one batch. Raises `FunctionRefused`."""
+        trial = Trial(self._pool)
+        try:
+            packed = pack_settings(settings)
+            await trial.load(source=source, filename=filename, settings=packed, limits=self._limits(limits))
+            return [result_map(code, detail) for code, detail in await trial.invoke(events, batch=batch)]
+        finally:
+            trial.close()
+
+    # --- Looking
+
+    def list_destinations(self) -> list[dict[str, Any]]:
+        """A row a destination, by name."""
+        return [self._summary(self._by_name[name]) for name in sorted(self._by_name)]
+
+    def _summary(self, lane: Lane) -> dict[str, Any]:
+        destination, recent = lane.destination, lane.recent
+        failed = sum(count for code, count in recent.by_code.items() if code not in {"delivered", "filtered", "dropped"})
+        return {
+            "name": destination.name,
+            "version": destination.version.number,
+            "state": "quarantined" if lane.is_quarantined else "running",
+            "handlers": [handler.name for handler in destination.version.handlers],
+            "workers": len(lane.workers),
+            "ready": lane.ready_events,
+            "in_flight": lane.in_flight,
+            "delivered": recent.by_code.get("delivered", 0),
+            "failed": failed,
+            "deployed": _iso(destination.deployed_ms),
+        }
+
+    async def show(self, name: str) -> dict[str, Any]:
+        """One destination with its limits, counters and what is stored. Settings are shown by name only."""
+        lane = self._lane(name)
+        destination = lane.destination
+        depth = await self._journal.depth(destination.id)
+        limits = destination.limits
+        names = wire.unpack_limited(destination.settings, items_max=1000, map_max=1000)
+        return {
+            **self._summary(lane),
+            "handlers": [_handler_map(handler) for handler in destination.version.handlers],
+            "settings": sorted(names) if isinstance(names, dict) else [],
+            "limits": {
+                "timeout_ms": limits.timeout_ms,
+                "memory_mib": limits.memory_mib,
+                "concurrency": limits.concurrency,
+                "batch_size": limits.batch_size,
+                "batch_wait_ms": limits.batch_wait_ms,
+            },
+            "stored": depth.stored,
+            "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
+            "by_code": dict(lane.recent.by_code),
+            "retried": lane.recent.retried,
+            "mean_us": round(lane.mean_us, 1) if lane.mean_us else None,
+        }
+
+    async def remove(self, name: str, *, discard: bool) -> dict[str, Any]:
+        """Forget a destination. Raises `Conflict` while events are stored, unless they are to be discarded."""
+        lane = self._lane(name)
+        depth = await self._journal.depth(lane.destination.id)
+        if depth.stored and not discard:
+            raise Conflict(
+                f"{depth.stored} events for {name!r} are waiting",
+                remedy="wait until they are delivered, or discard them with `--discard`",
+                data={"stored": depth.stored},
+            )
+        self._by_name.pop(name, None)
+        self._dispatcher.remove(lane)
+        self._registry.remove(name)
+        return {"name": name, "discarded": await self._journal.discard(lane.destination.id)}
+
+    async def stats(self) -> dict[str, Any]:
+        """The daemon as a whole."""
+        journal = await self._journal.stats()
+        totals: dict[str, int] = {}
+        for lane in self._by_name.values():
+            for code, count in lane.recent.by_code.items():
+                totals[code] = totals.get(code, 0) + count
+        states: dict[str, int] = {}
+        for worker in self._pool.describe():
+            states[str(worker["state"])] = states.get(str(worker["state"]), 0) + 1
+        return {
+            "uptime_s": round(self._clock.monotonic() - self._started, 1),
+            "destinations": len(self._by_name),
+            "outcomes": totals,
+            "workers": states,
+            "workers_recycled": self._pool.recycled,
+            "worker_exits": dict(self._pool.deaths),
+            "layers": self._pool.layers,
+            "held_mib": round(self._dispatcher.held_bytes / wire.MIB, 1),
+            "journal": {
+                "file_bytes": journal.file_bytes,
+                "commits": journal.commits,
+                "appended": journal.appended,
+                "settled": journal.settled,
+                "writable": journal.writable,
+                "stored": sum(depth.stored for depth in journal.destinations),
+            },
+        }
+
+    def workers(self) -> list[dict[str, Any]]:
+        """A row a worker."""
+        return self._pool.describe()
+
+    async def logs(self, name: str, *, follow: bool) -> AsyncIterator[dict[str, Any]]:
+        """The last failures with their console lines; with `follow`, every attempt from now on. Raises `NotFound`."""
+        async for line in self._lane(name).recent.lines(follow=follow):
+            yield line
+
+    def version_compiled(self, destination: Destination, code: bytes, policy_key: str) -> None:
+        """A worker compiled a deployed source anew, under this interpreter and policy: keep it."""
+        self._registry.replace_code(destination.version, code, policy_key)
+        lane = self._by_name.get(destination.name)
+        if lane is not None and lane.destination is destination:
+            lane.destination = self._registry.destination(destination.name) or lane.destination
+
+
+def _handler_map(handler: wire.Handler) -> dict[str, Any]:
+    return {"name": handler.name, "type": handler.event_type, "async": handler.is_async, "line": handler.line}
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

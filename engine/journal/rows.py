@@ -1,0 +1,96 @@
+"""What a transaction writes, as rows ready to be bound: made where requests come in, executed by the writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_STATE_BASE: Final = 256
+WAITS: Final = 2
+"""The bit of a state whose due time is to be waited for; without it the due time is a place in the order alone."""
+
+
+def state_of(attempt: int, *, alone: bool, waits: bool) -> int:
+    """Attempt (from 1) and two flags as one number of constant length; see `schema.sql`."""
+    return _STATE_BASE + (attempt << 2) + WAITS * waits + alone
+
+
+def attempt_of(state: int) -> tuple[int, bool]:
+    """Attempt, and whether it runs alone."""
+    return (state - _STATE_BASE) >> 2, bool(state & 1)
+
+
+class ChunkRow(NamedTuple):
+    """A row of `chunk`, in the order of its columns."""
+
+    id: int
+    destination_id: int
+    due_ms: int
+    accepted_ms: int
+    state: int
+    deliveries: int
+    payload: bytes
+
+
+class MovedRow(NamedTuple):
+    """A whole chunk that gets a new due time and keeps its id."""
+
+    due_ms: int
+    state: int
+    id: int
+    destination_id: int
+
+
+class ShelfRow(NamedTuple):
+    """A row of `shelf`, in the order of its columns, without its id."""
+
+    destination_id: int
+    kind: str
+    code: str
+    shelved_ms: int
+    deliveries: int
+    size_bytes: int
+    accepted_ms: int
+    due_ms: int
+    state: int
+    detail: bytes
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Writes:
+    """Rows of one request, or of several that commit together. Their order doesn't matter: no row depends on another."""
+
+    fresh: list[ChunkRow] = field(default_factory=list)
+    """New and leased at once by who appended them."""
+    retried: list[ChunkRow] = field(default_factory=list)
+    """New and leased by nobody."""
+    moved: list[MovedRow] = field(default_factory=list)
+    done: list[tuple[int, bytes]] = field(default_factory=list)
+    """(chunk id, bitmap)."""
+    ended: list[tuple[int, int]] = field(default_factory=list)
+    """(chunk id, destination id) of chunks of which nothing remains."""
+    shelved: list[ShelfRow] = field(default_factory=list)
+    settled: list[tuple[int, int]] = field(default_factory=list)
+    """(destination id, deliveries) that left their chunk."""
+
+    size_bytes: int = 0
+    """About what it adds to the file."""
+
+    @classmethod
+    def join(cls, parts: Iterable[Writes]) -> Writes:
+        """All rows of all."""
+        joined = cls()
+        for part in parts:
+            joined.fresh += part.fresh
+            joined.retried += part.retried
+            joined.moved += part.moved
+            joined.done += part.done
+            joined.ended += part.ended
+            joined.shelved += part.shelved
+            joined.settled += part.settled
+            joined.size_bytes += part.size_bytes
+        return joined

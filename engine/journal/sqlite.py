@@ -1,0 +1,319 @@
+"""The journal on one SQLite file: the contract's methods, for callers on the event loop.
+
+Everything that can be refused is refused here, before it is queued, so that a transaction fails only for the
+machine's sake. What is stored and counted is the writer's: `writer.py` runs the thread, `store.py` has the SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+
+from engine.errors import Unavailable
+from engine.journal import settling
+from engine.journal.codec import DamagedPayload, decode_chunk, encode_chunk
+from engine.journal.contract import DestinationDepth, JournalStats, ShelfEntry
+from engine.journal.leasing import first_due_ms, lease_chunks
+from engine.journal.rows import ChunkRow, Writes, attempt_of, state_of
+from engine.journal.store import Store
+from engine.journal.writer import Append, Close, Discard, Read, Release, Settle, Writer
+from engine.model import Chunk, Lease
+from sandbox.wire import CHUNK_EVENTS_MAX
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from engine.clock import Clock
+    from engine.journal.inventory import Inventory
+    from engine.journal.writer import Answer, Request
+    from engine.model import Part
+
+log = structlog.get_logger()
+
+SHELF_AGE_MAX_MS: Final = 7 * 24 * 3600 * 1000
+SHELF_BYTES_MAX: Final = 1 << 30
+RESERVE_BYTES: Final = 8 << 20
+
+
+class SqliteJournal:
+    """Owner of a journal's file, its thread, and the leases it gave out. See `contract.Journal` for the methods."""
+
+    def __init__(self, store: Store, *, clock: Clock, shelf_age_max_ms: int, shelf_bytes_max: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._inventory: Inventory = store.count()
+        self._ids = itertools.count(store.last_chunk_id() + 1)
+        self._held: dict[int, Lease] = {}
+        """Leases that were given out and not ended, by chunk id."""
+        self._released: list[Lease] = []
+        """On their way to the writer, with the next request."""
+        self._discarded: set[int] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
+        self._writer = Writer(
+            store,
+            self._inventory,
+            clock=clock,
+            answer=self._answer,
+            shelf_age_max_ms=shelf_age_max_ms,
+            shelf_bytes_max=shelf_bytes_max,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock,
+        size_max_mib: int | None = None,
+        shelf_age_max_ms: int = SHELF_AGE_MAX_MS,
+        shelf_bytes_max: int = SHELF_BYTES_MAX,
+        reserve_bytes: int = RESERVE_BYTES,
+    ) -> Self:
+        """Open the journal at `path`, or make it. Blocks: ten million stored events take about a second.
+
+        Args:
+            path: The file; beside it stand its WAL and `PATH-reserve`.
+            clock: For the times of what is shelved and pruned.
+            size_max_mib: Refuse appends beyond; None is no limit but the disk's.
+            shelf_age_max_ms: What is longer on the shelf is deleted.
+            shelf_bytes_max: The oldest are deleted when the shelf holds more.
+            reserve_bytes: Kept free for writing what ends when the disk is full.
+
+        Raises:
+            ConfigurationError: The file can't be opened, isn't a journal, or was written by a newer engine.
+            Unavailable: Another process has it open.
+        """
+        store = Store(Path(path), size_max_mib=size_max_mib, reserve_bytes=reserve_bytes)
+        return cls(store, clock=clock, shelf_age_max_ms=shelf_age_max_ms, shelf_bytes_max=shelf_bytes_max)
+
+    # --- To the writer and back
+
+    def _request(self, make: Callable[[asyncio.Future[Any]], Request]) -> asyncio.Future[Any]:
+        if self._is_closed:
+            raise Unavailable(
+                "the journal is closed", remedy="the daemon is stopping: try again when it is back"
+            )
+        self._loop = asyncio.get_running_loop()
+        if self._released:
+            self._writer.put(Release(self._released))
+            self._released = []
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._writer.put(make(future))
+        return future
+
+    def _answer(self, answers: list[Answer]) -> None:
+        """In the writer's thread: one wake-up of the loop for all of them."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._deliver, answers)
+
+    def _deliver(self, answers: list[Answer]) -> None:
+        for future, result, error in answers:
+            leases = result if isinstance(result, list) and result and isinstance(result[0], Lease) else ()
+            for lease in leases:
+                self._held[lease.id] = lease
+            if future.done():  # the caller was cancelled
+                self.release(leases)
+            elif error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+    async def _leases(self, future: asyncio.Future[list[Lease]]) -> list[Lease]:
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not future.cancelled() and future.exception() is None:
+                self.release(future.result())  # the answer and the cancellation crossed
+            raise
+
+    # --- The contract
+
+    @property
+    def is_writable(self) -> bool:
+        """False while what ended waits for the disk; nothing is leased then.
+
+        A full disk on which settles still go through (the reserve is for them) refuses appends alone: what is
+        stored goes on being delivered, and makes room.
+        """
+        return not self._writer.is_holding
+
+    async def append(self, chunks: Sequence[Chunk]) -> list[Lease]:
+        """See the contract. `ValueError` for a chunk without events, with too many, or of a discarded destination.
+
+        A fresh chunk never gets a due time before that of one appended earlier, though wall time may jump back:
+        the chunk in the lease has the due time that was stored.
+        """
+        if not chunks:
+            return []
+        writes, leases = Writes(), []
+        for chunk in chunks:
+            count = len(chunk)
+            if not 0 < count <= CHUNK_EVENTS_MAX or chunk.destination_id in self._discarded:
+                raise ValueError(f"a chunk of {count} events for destination {chunk.destination_id}")
+            payload = encode_chunk(chunk.events, chunk.origins)
+            waits = chunk.attempt > 1 or chunk.due_ms > chunk.accepted_ms
+            stored = chunk if waits else self._in_order(chunk)
+            state = state_of(stored.attempt, alone=stored.alone, waits=waits)
+            chunk_id = next(self._ids)
+            writes.fresh.append(
+                ChunkRow(
+                    chunk_id,
+                    stored.destination_id,
+                    stored.due_ms,
+                    stored.accepted_ms,
+                    state,
+                    count,
+                    payload,
+                )
+            )
+            writes.size_bytes += len(payload)
+            leases.append(Lease(chunk_id, stored))
+        return await self._leases(self._request(lambda future: Append(future, writes, leases)))
+
+    def _in_order(self, chunk: Chunk) -> Chunk:
+        if chunk.due_ms < self._inventory.fresh_due_ms:
+            return replace(chunk, due_ms=self._inventory.fresh_due_ms)
+        self._inventory.fresh_due_ms = chunk.due_ms
+        return chunk
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """See the contract. Clears the bits of `remaining`: the lease is over. What isn't leased is ignored."""
+        for lease in leases:
+            if self._held.get(lease.id) is lease:
+                del self._held[lease.id]
+                lease.remaining = 0
+                self._released.append(lease)
+
+    async def lease(
+        self, destination_id: int, now_ms: int, *, chunks_max: int, bytes_max: int
+    ) -> list[Lease]:
+        """See the contract. Nothing while `is_writable` is False."""
+        if destination_id in self._discarded:
+            return []
+
+        def read() -> list[Lease]:
+            return lease_chunks(
+                self._store,
+                self._inventory,
+                destination_id,
+                now_ms,
+                chunks_max=chunks_max,
+                bytes_max=bytes_max,
+            )
+
+        return await self._leases(self._request(lambda future: Read(future, read, while_held=[])))
+
+    async def settle(self, settlements: Sequence[tuple[Lease, Sequence[Part]]]) -> None:
+        """See the contract. The bits are cleared at once; leases of a discarded destination are passed over."""
+        current = [
+            (lease, parts)
+            for lease, parts in settlements
+            if lease.chunk.destination_id not in self._discarded
+        ]
+        checked = settling.check(current, is_held=lambda lease: self._held.get(lease.id) is lease)
+        if not any(ended for _, ended in checked):
+            return
+        writes = settling.write(checked, next_id=lambda: next(self._ids), now_ms=self._clock.now_ms())
+        for lease, _ in checked:
+            if not lease.remaining:
+                del self._held[lease.id]
+        # Written even if the caller is cancelled while it waits: what ended has ended.
+        await self._request(lambda future: Settle(future, writes))
+
+    async def next_due(self, destination_id: int | None = None) -> dict[int, int]:
+        """See the contract. A destination that has nothing to lease, now or later, is absent."""
+
+        def read() -> dict[int, int]:
+            known = self._inventory.destinations
+            asked = list(known) if destination_id is None else [destination_id]
+            now_ms = self._clock.now_ms()
+            dues = {
+                of: first_due_ms(self._store, self._inventory, of, known[of], now_ms)
+                for of in asked
+                if of in known and of not in self._discarded
+            }
+            return {of: due_ms for of, due_ms in dues.items() if due_ms is not None}
+
+        due: dict[int, int] = await self._request(lambda future: Read(future, read, while_held={}))
+        return due
+
+    async def shelf(
+        self, destination_id: int, *, limit: int = 100, kind: str | None = None
+    ) -> list[ShelfEntry]:
+        """See the contract."""
+
+        def read() -> list[ShelfEntry]:
+            return _shelf_entries(self._store, destination_id, limit=limit, kind=kind)
+
+        entries: list[ShelfEntry] = await self._request(lambda future: Read(future, read))
+        return entries
+
+    async def discard(self, destination_id: int) -> int:
+        """See the contract; the number is of the deliveries that were still stored, without the shelf.
+
+        Deletes in small transactions, so that others aren't delayed; one that is interrupted by a crash is
+        continued by discarding again.
+        """
+        self._discarded.add(destination_id)
+        for lease in [held for held in self._held.values() if held.chunk.destination_id == destination_id]:
+            del self._held[lease.id]
+            lease.remaining = 0
+        count: int = await self._request(lambda future: Discard(future, destination_id))
+        return count
+
+    async def depth(self, destination_id: int) -> DestinationDepth:
+        """See the contract. Doesn't wait for the disk."""
+        return self._inventory.depth(destination_id)
+
+    async def stats(self) -> JournalStats:
+        """See the contract. Doesn't wait for the disk, nor for what is being written."""
+        writer = self._writer
+        return JournalStats(
+            destinations=tuple(map(self._inventory.depth, tuple(self._inventory.destinations))),
+            file_bytes=self._store.file_bytes(),
+            commits=writer.commits,
+            appended=writer.appended,
+            settled=writer.settled,
+            writable=not writer.full_because and not writer.is_holding,
+        )
+
+    @property
+    def shelf_pruned(self) -> int:
+        """Deliveries deleted from the shelf for age or size since it was opened."""
+        return self._writer.shelf_pruned
+
+    async def close(self) -> None:
+        """See the contract. What is still held for a full disk fails with `Unavailable`. Again: does nothing."""
+        if self._is_closed:
+            return
+        closed = self._request(Close)
+        self._is_closed = True
+        await closed
+        self._writer.join()
+
+
+def _shelf_entries(store: Store, destination_id: int, *, limit: int, kind: str | None) -> list[ShelfEntry]:
+    entries = []
+    for record in store.shelf(destination_id, limit=limit, kind=kind):
+        try:
+            events, origins = decode_chunk(record.payload)
+        except DamagedPayload as error:
+            log.warning("journal_shelf_entry_damaged", entry_id=record.id, reason=str(error))
+            continue
+        attempt, alone = attempt_of(record.state)
+        chunk = Chunk(destination_id, events, record.accepted_ms, record.due_ms, attempt, alone, origins)
+        entries.append(
+            ShelfEntry(
+                record.id, destination_id, record.kind, record.code, record.shelved_ms, chunk, record.detail
+            )
+        )
+    return entries

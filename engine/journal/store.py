@@ -1,0 +1,367 @@
+"""The journal's file: opening it, and every SQL statement. Used by one thread at a time.
+
+The connection holds the file exclusively (the daemon is the file's only user), which spares the shared-memory
+index of the WAL and its locks. Statements are built for many rows at once, because each one executed hands the
+interpreter's lock over and has to win it back from a busy event loop.
+
+The page is 4 KiB and the WAL is folded into the file at about 4 MiB. Larger pages (8 to 64 KiB) and a larger WAL
+(16, 64 MiB) wrote at most 5 % more in chunks of 100 events and up to a third less in chunks of one; and a short
+WAL is what lets the reserve free enough room on a full disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import apsw
+
+from engine.errors import ConfigurationError, Unavailable
+from engine.journal.inventory import Inventory
+from engine.journal.rows import WAITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.journal.rows import Writes
+
+SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = 0x656E676A
+"""`engj`: marks the file as a journal of ours."""
+PAGE_BYTES: Final = 4096
+WAL_BYTES: Final = 4 << 20
+CACHE_KIB: Final = 16 << 10
+STEP_ROWS: Final = 200
+"""Rows that housekeeping deletes in one transaction, so that it delays nobody."""
+
+TRANSIENT: Final = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
+"""What may succeed when it is tried again after somebody mended the machine."""
+
+_ROW_SIZES: Final = (64, 16, 4, 1)
+_INSERT_CHUNK: Final = {
+    n: f"INSERT INTO chunk VALUES {','.join(['(?,?,?,?,?,?,?)'] * n)}"  # noqa: S608 - constants
+    for n in _ROW_SIZES
+}
+_SHELF_COLUMNS: Final = (
+    "destination_id,kind,code,shelved_ms,count,bytes,accepted_ms,due_ms,state,detail,payload"
+)
+_INSERT_SHELF: Final = {
+    n: f"INSERT INTO shelf ({_SHELF_COLUMNS}) VALUES {','.join(['(?,?,?,?,?,?,?,?,?,?,?)'] * n)}"  # noqa: S608 - constants
+    for n in _ROW_SIZES
+}
+_DELETE_CHUNK: Final = {n: f"DELETE FROM chunk WHERE id IN ({','.join('?' * n)})" for n in _ROW_SIZES}  # noqa: S608 - constants
+_DELETE_DONE: Final = {n: f"DELETE FROM done WHERE chunk_id IN ({','.join('?' * n)})" for n in _ROW_SIZES}  # noqa: S608 - constants
+
+
+class ShelfRecord(NamedTuple):
+    """A row of `shelf` as it is read."""
+
+    id: int
+    kind: str
+    code: str
+    shelved_ms: int
+    accepted_ms: int
+    due_ms: int
+    state: int
+    detail: bytes
+    payload: bytes
+
+
+class Store:
+    """Owner of the file and of its reserve."""
+
+    def __init__(self, path: Path, *, size_max_mib: int | None = None, reserve_bytes: int = 8 << 20) -> None:
+        """Open or create; the file's mode is 0600. Raises `ConfigurationError` or `Unavailable`."""
+        self.path = path
+        self._reserve_path = path.with_name(f"{path.name}-reserve")
+        self._reserve_bytes = reserve_bytes
+        self._pages_max = size_max_mib * (1 << 20) // PAGE_BYTES if size_max_mib else 0
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the journal {path} can't be opened: {error.strerror}",
+                remedy="choose a data directory that this user may write to",
+            ) from None
+        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._check_version()
+            self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}")
+            self._db.execute(f"PRAGMA journal_size_limit = {4 * WAL_BYTES}")
+            self._db.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
+            if self._value("PRAGMA user_version") == 0:
+                schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+                self._db.execute(
+                    f"BEGIN; {schema}; PRAGMA application_id = {APPLICATION_ID};"
+                    f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+                )
+        except apsw.BusyError:
+            raise Unavailable(
+                f"the journal {self.path} is in use by another process",
+                remedy="stop the other daemon, or give this one its own data directory",
+            ) from None
+        except apsw.NotADBError:
+            raise _not_a_journal(self.path) from None
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        if self._pages_max:
+            self._db.execute(f"PRAGMA max_page_count = {self._pages_max}")
+
+    def _check_version(self) -> None:
+        version = self._value("PRAGMA user_version")
+        application = self._value("PRAGMA application_id")
+        is_empty = not self._value("SELECT count(*) FROM sqlite_schema")
+        if not is_empty and application != APPLICATION_ID:
+            raise _not_a_journal(self.path)
+        if version > SCHEMA_VERSION:
+            raise ConfigurationError(
+                f"the journal {self.path} has version {version}, and this engine knows up to {SCHEMA_VERSION}:"
+                " a newer engine wrote it",
+                remedy="start the newer engine again, or give this one another data directory",
+            )
+
+    def _value(self, sql: str) -> Any:
+        return self._db.execute(sql).get
+
+    def close(self) -> None:
+        """Fold the WAL into the file and close it."""
+        with contextlib.suppress(*TRANSIENT):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    # --- What a start reads
+
+    def count(self) -> Inventory:
+        """Everything that is stored, counted from indexes alone."""
+        inventory = Inventory()
+        for destination_id, chunks, deliveries, fresh_due_ms in self._db.execute(
+            "SELECT destination_id, count(*), sum(count), max(iif(state & ?, 0, due_ms))"
+            " FROM chunk INDEXED BY chunk_due GROUP BY destination_id",
+            (WAITS,),
+        ):
+            stored = inventory.of(destination_id)
+            stored.chunks, stored.deliveries = chunks, deliveries
+            inventory.fresh_due_ms = max(inventory.fresh_due_ms, fresh_due_ms)
+        for chunk_id, destination_id, bitmap in self._db.execute(
+            "SELECT chunk_id, destination_id, bitmap FROM done JOIN chunk ON chunk.id = chunk_id"
+        ):
+            inventory.partial.add(chunk_id)
+            inventory.of(destination_id).deliveries -= int.from_bytes(bitmap, "little").bit_count()
+        for destination_id, dead, discarded, size in self._db.execute(
+            "SELECT destination_id, sum(iif(kind = 'dead', count, 0)), sum(iif(kind = 'dead', 0, count)), sum(bytes)"
+            " FROM shelf INDEXED BY shelf_newest GROUP BY destination_id"
+        ):
+            inventory.count_shelved(destination_id, "dead", dead, size)
+            inventory.count_shelved(destination_id, "discarded", discarded, 0)
+        return inventory
+
+    def last_chunk_id(self) -> int:
+        """The greatest id that was ever committed."""
+        return int(self._value("SELECT max(seq) FROM sqlite_sequence WHERE name = 'chunk'") or 0)
+
+    # --- Transactions
+
+    def commit(self, writes: Writes, partial: set[int]) -> None:
+        """One transaction. Raises one of `TRANSIENT`, or another `apsw.Error`, and then nothing is written.
+
+        `partial` names the chunks that have a row in `done`. What frees pages comes first, so that a full
+        file takes the rest.
+        """
+        with self._transaction():
+            if writes.ended:
+                ended = [(chunk_id,) for chunk_id, _ in writes.ended]
+                self._in_groups(_DELETE_CHUNK, ended)
+                self._in_groups(_DELETE_DONE, [row for row in ended if row[0] in partial])
+            if writes.done:
+                gone = {chunk_id for chunk_id, _ in writes.ended}
+                if rows := [row for row in writes.done if row[0] not in gone]:
+                    self._db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?)", rows)
+            if writes.moved:
+                self._db.executemany(
+                    "UPDATE chunk SET due_ms = ?, state = ? WHERE id = ?", [row[:3] for row in writes.moved]
+                )
+            self._in_groups(_INSERT_CHUNK, writes.fresh)
+            self._in_groups(_INSERT_CHUNK, writes.retried)
+            self._in_groups(_INSERT_SHELF, writes.shelved)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                with contextlib.suppress(apsw.Error):
+                    self._db.execute("ROLLBACK")
+            raise
+
+    def _in_groups(self, statements: dict[int, str], rows: Sequence[tuple[Any, ...]]) -> None:
+        at = 0
+        while at < len(rows):
+            size = next(n for n in _ROW_SIZES if n <= len(rows) - at)
+            self._db.execute(statements[size], list(itertools.chain.from_iterable(rows[at : at + size])))
+            at += size
+
+    def move_damaged(self, chunk_id: int, reason: str) -> int:
+        """Take a chunk that can't be decoded out of the way, and keep its bytes; its number of deliveries."""
+        with self._transaction():
+            count: int = self._db.execute(
+                "INSERT OR REPLACE INTO damaged SELECT id, destination_id, ?, count, accepted_ms, payload"
+                " FROM chunk WHERE id = ? RETURNING count",
+                (reason, chunk_id),
+            ).get
+            self._in_groups(_DELETE_CHUNK, [(chunk_id,)])
+            self._in_groups(_DELETE_DONE, [(chunk_id,)])
+        return count
+
+    def discard_some(self, destination_id: int) -> tuple[list[int], int] | None:
+        """Delete some of what is stored of a destination: the chunk ids and the shelf's bytes; None if nothing was left."""
+        with self._transaction():
+            chunks = self._all(
+                f"SELECT id FROM chunk WHERE destination_id = ? LIMIT {STEP_ROWS}",  # noqa: S608 - a constant
+                destination_id,
+            )
+            self._in_groups(_DELETE_CHUNK, chunks)
+            self._in_groups(_DELETE_DONE, chunks)
+            shelved = self._all(
+                f"SELECT id, bytes FROM shelf WHERE destination_id = ? LIMIT {STEP_ROWS}",  # noqa: S608 - a constant
+                destination_id,
+            )
+            self._delete_shelved([entry_id for entry_id, _ in shelved])
+            if not chunks and not shelved:
+                self._db.execute("DELETE FROM damaged WHERE destination_id = ?", (destination_id,))
+                return None
+        return [chunk_id for (chunk_id,) in chunks], sum(size for _, size in shelved)
+
+    def prune_shelf(self, *, before_ms: int, bytes_over: int) -> tuple[list[tuple[int, str, int, int]], bool]:
+        """Delete some of the oldest entries: those shelved before `before_ms`, and more until `bytes_over` are gone.
+
+        Returns (destination id, kind, deliveries, bytes) of each, and whether there may be more.
+        """
+        rows = self._all(
+            "SELECT id, shelved_ms, destination_id, kind, count, bytes FROM shelf ORDER BY id LIMIT ?",
+            STEP_ROWS,
+        )
+        kept_from = 0
+        for row in rows:
+            if row[1] >= before_ms and bytes_over <= 0:
+                break
+            bytes_over -= row[5]
+            kept_from += 1
+        if kept_from:
+            with self._transaction():
+                self._delete_shelved([row[0] for row in rows[:kept_from]])
+        return [row[2:] for row in rows[:kept_from]], kept_from == STEP_ROWS
+
+    def _all(self, sql: str, *bindings: int) -> list[Any]:
+        return self._db.execute(sql, bindings).fetchall()
+
+    def _delete_shelved(self, ids: list[int]) -> None:
+        if ids:
+            self._db.executemany("DELETE FROM shelf WHERE id = ?", [(entry_id,) for entry_id in ids])
+
+    # --- Reading
+
+    def due(
+        self, destination_id: int, place: tuple[int, int], until_ms: int, *, only_fresh: bool = False
+    ) -> Iterator[tuple[int, int, int]]:
+        """(due_ms, chunk id, state) in order, from `place` on."""
+        return self._db.execute(
+            "SELECT due_ms, id, state FROM chunk INDEXED BY chunk_due WHERE destination_id = ?"
+            " AND (due_ms, id) >= (?, ?) AND due_ms <= ? AND state & ? = 0 ORDER BY due_ms, id",
+            (destination_id, *place, until_ms, WAITS if only_fresh else 0),
+        )
+
+    def chunk(self, chunk_id: int) -> tuple[int, bytes]:
+        """`accepted_ms` and payload."""
+        row: tuple[int, bytes] = self._db.execute(
+            "SELECT accepted_ms, payload FROM chunk WHERE id = ?", (chunk_id,)
+        ).get
+        return row
+
+    def done_bits(self, chunk_id: int) -> int:
+        """The bits that were settled."""
+        return int.from_bytes(
+            self._db.execute("SELECT bitmap FROM done WHERE chunk_id = ?", (chunk_id,)).get, "little"
+        )
+
+    def shelf(self, destination_id: int, *, limit: int, kind: str | None) -> list[ShelfRecord]:
+        """The newest first."""
+        of_kind = "AND kind = :kind" if kind else ""
+        rows = self._db.execute(
+            f"SELECT {', '.join(ShelfRecord._fields)} FROM shelf INDEXED BY shelf_newest"  # noqa: S608 - constants
+            f" WHERE destination_id = :destination {of_kind} ORDER BY id DESC LIMIT :limit",
+            {"destination": destination_id, "kind": kind, "limit": limit},
+        )
+        return [ShelfRecord(*row) for row in rows]
+
+    def file_bytes(self) -> int:
+        """The file and its WAL."""
+        total = 0
+        for name in (self.path, f"{self.path}-wal"):
+            with contextlib.suppress(OSError):
+                total += os.stat(name).st_size  # noqa: PTH116 - one of the two is no Path
+        return total
+
+    # --- A full disk
+
+    def free_reserve(self) -> None:
+        """Give up the reserve, so that what ends can still be written."""
+        with contextlib.suppress(OSError):
+            self._reserve_path.unlink()
+        with contextlib.suppress(apsw.Error):
+            if self._pages_max:
+                pages = self._pages_max + self._reserve_bytes // PAGE_BYTES
+                self._db.execute(f"PRAGMA max_page_count = {pages}")
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def restore_reserve(self) -> str:
+        """Make the reserve if it isn't there; empty if it is then, else why it can't be made."""
+        if self._pages_max:
+            used = self._value("PRAGMA page_count") - self._value("PRAGMA freelist_count")
+            room_min = min(self._pages_max // 16, self._reserve_bytes // PAGE_BYTES)
+            if self._pages_max - used < room_min:
+                return f"the journal has reached its limit of {self._pages_max * PAGE_BYTES >> 20} MiB"
+            self._db.execute(f"PRAGMA max_page_count = {self._pages_max}")
+        try:
+            if self._reserve_bytes:
+                self._allocate()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._reserve_path.unlink()
+            return f"no room for the reserve of {self._reserve_bytes >> 20} MiB: {error.strerror}"
+        return ""
+
+    def _allocate(self) -> None:
+        file = os.open(self._reserve_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(file).st_size < self._reserve_bytes:
+                os.posix_fallocate(file, 0, self._reserve_bytes)
+                os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def _not_a_journal(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} is not a journal of the engine",
+        remedy="move the file away, or choose another data directory",
+    )

@@ -1,0 +1,364 @@
+"""The journal's one thread: takes what is queued, writes it as one transaction, then answers everybody at once.
+
+    requests ─► queue ─► take all ─► one transaction ─► answers (one wake-up of the event loop)
+                                  └► reads, in the order they were asked, after the commit ─► answers
+
+It never waits for company: what arrives during a commit is the next transaction, so that a lone request costs one
+fsync and a flood shares it. While the disk is full appends are refused at once; what ended is held, and tried again
+with each request and each second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+import structlog
+
+from engine.errors import JournalFull, Unavailable
+from engine.journal.rows import Writes
+from engine.journal.store import TRANSIENT
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from engine.clock import Clock
+    from engine.journal.inventory import Inventory
+    from engine.journal.store import Store
+    from engine.model import Lease
+
+log = structlog.get_logger()
+
+COMMIT_BYTES_MAX: Final = 4 << 20
+"""A transaction is closed when it has so much, so that a flood doesn't stretch everybody's wait, nor the WAL."""
+COMMIT_REQUESTS_MAX: Final = 4096
+RETRY_AFTER_S: Final = 1.0
+PRUNE_EVERY_S: Final = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class Append:
+    """Answered by its leases."""
+
+    future: asyncio.Future[Any]
+    writes: Writes
+    leases: list[Lease]
+
+
+@dataclass(slots=True, eq=False)
+class Settle:
+    """Answered when it is durable."""
+
+    future: asyncio.Future[Any]
+    writes: Writes
+
+
+@dataclass(slots=True, eq=False)
+class Read:
+    """Answered by what `read` returns."""
+
+    future: asyncio.Future[Any]
+    read: Callable[[], Any]
+    while_held: Any = None
+    """The answer while settles are held, when what is stored isn't what has ended; None: read all the same."""
+
+
+@dataclass(slots=True, eq=False)
+class Release:
+    """Not answered."""
+
+    leases: Sequence[Lease]
+
+
+@dataclass(slots=True, eq=False)
+class Discard:
+    """Answered by the number of deliveries that were deleted, when the last is gone."""
+
+    future: asyncio.Future[Any]
+    destination_id: int
+    deliveries: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Close:
+    """Answered when the file is closed. The last request."""
+
+    future: asyncio.Future[Any]
+
+
+Request = Append | Settle | Read | Release | Discard | Close
+Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
+
+class Writer:
+    """Owner of the thread, and through it of the store and the inventory."""
+
+    def __init__(
+        self,
+        store: Store,
+        inventory: Inventory,
+        *,
+        clock: Clock,
+        answer: Callable[[list[Answer]], None],
+        shelf_age_max_ms: int,
+        shelf_bytes_max: int,
+    ) -> None:
+        """`answer` is called in the writer's thread."""
+        self._store = store
+        self._inventory = inventory
+        self._clock = clock
+        self._answer = answer
+        self._shelf_age_max_ms = shelf_age_max_ms
+        self._shelf_bytes_max = shelf_bytes_max
+        self._queue: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._held: list[Settle] = []
+        self._releases: list[Release] = []
+        self._discards: list[Discard] = []
+        self._prune_at = clock.monotonic() + PRUNE_EVERY_S
+        self._prune_again = False
+        self.full_because = store.restore_reserve()
+        """Why appends are refused; empty if they aren't."""
+        self.is_holding = False
+        """Settles wait for the disk."""
+        self.commits = 0
+        self.appended = 0
+        self.settled = 0
+        self.shelf_pruned = 0
+        """Deliveries."""
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def put(self, request: Request) -> None:
+        """From any thread."""
+        self._queue.put(request)
+
+    def join(self) -> None:
+        """Wait for the thread's end, after `Close` was answered."""
+        self._thread.join()
+
+    # --- The thread
+
+    def _run(self) -> None:
+        close: Close | None = None
+        while close is None:
+            batch = self._take()
+            close = next((request for request in batch if isinstance(request, Close)), None)
+            try:
+                self._turn(batch)
+            except Exception as error:  # noqa: BLE001 - the thread must outlive every fault; each caller hears of it
+                self._give_up(batch, error)
+        try:
+            self._end()
+            self._answer([(close.future, None, None)])
+        except Exception as error:  # noqa: BLE001 - as above
+            self._answer([(close.future, None, _failure(self._store, error))])
+
+    def _take(self) -> list[Request]:
+        """All that is queued, up to a transaction's worth; empty after a pause that housekeeping asked for."""
+        batch: list[Request] = []
+        size = 0
+        with contextlib.suppress(queue.Empty):
+            batch.append(self._queue.get(timeout=self._pause_s()))
+            while len(batch) < COMMIT_REQUESTS_MAX:
+                if isinstance(batch[-1], Append | Settle):
+                    size += batch[-1].writes.size_bytes
+                    if size >= COMMIT_BYTES_MAX:
+                        break
+                batch.append(self._queue.get_nowait())
+        return batch
+
+    def _pause_s(self) -> float:
+        if self._held or self.full_because:
+            return RETRY_AFTER_S
+        if self._discards or self._prune_again:
+            return 0.0
+        return PRUNE_EVERY_S
+
+    def _turn(self, batch: list[Request]) -> None:
+        appends = [request for request in batch if isinstance(request, Append)]
+        settles = [request for request in batch if isinstance(request, Settle)]
+        if appends or settles or self._held or self.full_because:
+            self._write(appends, self._held + settles)
+        self._read(batch)
+        self._discards += [request for request in batch if isinstance(request, Discard)]
+        self._discard_some()
+        self._prune_some()
+
+    def _write(self, appends: list[Append], settles: list[Settle]) -> None:
+        if self.full_because:
+            self._recover(settles)
+            settles = []
+        if self.full_because:
+            self._refuse(appends)
+            return
+        if not appends and not settles:
+            return
+        try:
+            self._commit([*appends, *settles])
+        except TRANSIENT as error:
+            self._fill(error)
+            self._refuse(appends)
+            self._recover(settles)
+
+    def _fill(self, error: Exception) -> None:
+        """The first failure: from now on nothing is taken, and the reserve is for what ends."""
+        self.full_because = _text(error)
+        log.error("journal_write_failed", path=str(self._store.path), error=self.full_because)
+        self._store.free_reserve()
+
+    def _recover(self, settles: list[Settle]) -> None:
+        """Write what ended; when nothing is held, and the reserve is there again, appends are taken again."""
+        self._held = settles
+        try:
+            if settles:
+                self._commit(settles, before_answering=self._hold_nothing)
+        except TRANSIENT as error:
+            self.full_because = _text(error)
+            if not self.is_holding:
+                log.warning("journal_settles_held", path=str(self._store.path), error=self.full_because)
+            self.is_holding = True
+            return
+        self._hold_nothing()
+        reason = self._store.restore_reserve()
+        if not reason:
+            log.info("journal_writable_again", path=str(self._store.path))
+        self.full_because = reason
+
+    def _hold_nothing(self) -> None:
+        self._held = []
+        self.is_holding = False
+
+    def _commit(
+        self, requests: Sequence[Append | Settle], before_answering: Callable[[], None] | None = None
+    ) -> None:
+        writes = requests[0].writes if len(requests) == 1 else Writes.join(r.writes for r in requests)
+        self._store.commit(writes, self._inventory.partial)
+        self._inventory.apply(writes)
+        self.commits += 1
+        self.appended += sum(row.deliveries for row in writes.fresh)
+        self.settled += sum(count for _, count in writes.settled)
+        if before_answering:
+            before_answering()
+        self._answer([(r.future, r.leases if isinstance(r, Append) else None, None) for r in requests])
+
+    def _refuse(self, appends: list[Append]) -> None:
+        if appends:
+            self._answer(
+                [(request.future, None, _full(self._store, self.full_because)) for request in appends]
+            )
+
+    # --- Reads
+
+    def _read(self, batch: list[Request]) -> None:
+        answers: list[Answer] = []
+        for request in batch:
+            if isinstance(request, Release):
+                self._releases.append(request)
+            elif isinstance(request, Read):
+                self._release()
+                answers.append(self._read_one(request))
+        self._release()
+        if answers:
+            self._answer(answers)
+
+    def _read_one(self, request: Read) -> Answer:
+        if self._held and request.while_held is not None:
+            return request.future, request.while_held, None
+        try:
+            return request.future, request.read(), None
+        except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            return request.future, None, _failure(self._store, error)
+
+    def _release(self) -> None:
+        """Not while settles are held: a chunk leased again would show what ended as if it hadn't."""
+        if self._releases and not self._held:
+            for request in self._releases:
+                for lease in request.leases:
+                    self._inventory.unlease(lease.chunk.destination_id, lease.id, lease.chunk.due_ms)
+            self._releases = []
+
+    # --- Housekeeping: a little after each turn, so that it delays nobody
+
+    def _discard_some(self) -> None:
+        if not self._discards or self._held:
+            return
+        request = self._discards[0]
+        if request.deliveries < 0:
+            request.deliveries = self._inventory.of(request.destination_id).deliveries
+        try:
+            deleted = self._store.discard_some(request.destination_id)
+        except TRANSIENT as error:
+            if not self.full_because:
+                self._fill(error)
+            return
+        if deleted is not None:
+            chunk_ids, shelf_bytes = deleted
+            for chunk_id in chunk_ids:
+                self._inventory.forget_chunk(request.destination_id, chunk_id)
+            self._inventory.shelf_bytes -= shelf_bytes
+            return
+        self._discards.pop(0)
+        self._inventory.forget_destination(request.destination_id)
+        self._answer([(request.future, request.deliveries, None)])
+
+    def _prune_some(self) -> None:
+        now = self._clock.monotonic()
+        bytes_over = self._inventory.shelf_bytes - self._shelf_bytes_max
+        if now < self._prune_at and bytes_over <= 0 and not self._prune_again:
+            return
+        before_ms = self._clock.now_ms() - self._shelf_age_max_ms
+        try:
+            pruned, self._prune_again = self._store.prune_shelf(before_ms=before_ms, bytes_over=bytes_over)
+        except TRANSIENT:
+            self._prune_again = False  # it can wait for the next time
+            pruned = []
+        for destination_id, kind, count, size in pruned:
+            self._inventory.count_shelved(destination_id, kind, -count, -size)
+            self.shelf_pruned += count
+        if not self._prune_again:
+            self._prune_at = now + PRUNE_EVERY_S
+
+    # --- Ends
+
+    def _end(self) -> None:
+        while self._discards and not self.full_because:
+            self._discard_some()
+        lost = _failure(self._store, RuntimeError("it was closed before this could be written"))
+        unwritten = [request.future for request in self._held]
+        unwritten += [request.future for request in self._discards]
+        self._answer([(future, None, lost) for future in unwritten])
+        self._store.close()
+
+    def _give_up(self, batch: list[Request], error: Exception) -> None:
+        """A fault that no second try mends: whoever asked is told; what was leased is leased again after a start."""
+        log.error("journal_fault", path=str(self._store.path), error=repr(error))
+        failure = _failure(self._store, error)
+        failed = [request.future for request in batch if isinstance(request, Append | Settle | Read)]
+        failed += [request.future for request in self._held]
+        self._answer([(future, None, failure) for future in failed])
+        self._hold_nothing()
+
+
+def _full(store: Store, reason: str) -> JournalFull:
+    return JournalFull(
+        f"the journal {store.path} can't take new events: {reason}",
+        remedy="free space on its file system, or raise its limit; what was accepted is kept and goes on",
+    )
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _failure(store: Store, error: BaseException) -> BaseException:
+    if isinstance(error, apsw.Error | RuntimeError):
+        return Unavailable(
+            f"the journal {store.path} failed: {error}",
+            remedy="look at the daemon's log; what was accepted is kept",
+        )
+    return error

@@ -1,0 +1,62 @@
+"""Which invocation is running. One `Invocation` a lane of execution, used again and again: nothing is made an event."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Invocation:
+    """What belongs to one call of a handler: its console lines, its deadline, the tasks it started."""
+
+    __slots__ = (
+        "bytes_left",
+        "bytes_max",
+        "children",
+        "dropped_bytes",
+        "is_active",
+        "is_async",
+        "logs",
+        "started",
+        "task",
+    )
+
+    def __init__(self, *, is_async: bool, console_bytes: int) -> None:
+        self.is_async = is_async
+        self.bytes_max = self.bytes_left = console_bytes
+        self.dropped_bytes = 0
+        self.logs: list[dict[str, str]] = []
+        self.started = 0.0
+        self.is_active = False
+        self.children: set[Any] = set()
+        self.task: asyncio.Task[None] | None = None
+
+    def write(self, level: str, message: str) -> None:
+        """Keep a console line, up to the invocation's limit in bytes."""
+        size = len(message.encode("utf-8", "replace")) + 16
+        if size > self.bytes_left:
+            kept = message.encode("utf-8", "replace")[: max(0, self.bytes_left - 16)].decode(
+                "utf-8", "ignore"
+            )
+            self.dropped_bytes += size - len(kept)
+            self.bytes_left = 0
+            if not kept:
+                return
+            message = kept
+        else:
+            self.bytes_left -= size
+        self.logs.append({"level": level, "message": message})
+
+    def take_logs(self) -> tuple[list[dict[str, str]], int]:
+        """The lines and the number of bytes that didn't fit; the next invocation begins with none."""
+        logs, dropped = self.logs, self.dropped_bytes
+        if logs or dropped:
+            self.logs, self.dropped_bytes, self.bytes_left = [], 0, self.bytes_max
+        return logs, dropped
+
+
+CURRENT: Final[ContextVar[Invocation | None]] = ContextVar("invocation", default=None)
+"""Set once a lane of execution; tasks that a handler starts inherit it."""

@@ -1,0 +1,63 @@
+"""What a handler may raise, and what ends it. Each class carries the outcome code it stands for.
+
+The names are the document's ("pre-defined error types"), `DropEvent` and `InvalidSettings` beside them. Subclasses
+that authors make keep their parent's code.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FunctionError(Exception):
+    """Base of the errors that say what kind of failure it was."""
+
+    code: ClassVar[str] = "bad_request"
+
+
+class EventNotSupported(FunctionError):
+    """This function doesn't handle such events: discarded, counted."""
+
+    code = "unsupported_event_type"
+
+
+class InvalidEventPayload(FunctionError):
+    """The event lacks something or has it wrong: discarded."""
+
+    code = "message_rejected"
+
+
+class ValidationError(FunctionError):
+    """The event isn't valid for this function: discarded."""
+
+    code = "message_rejected"
+
+
+class InvalidSettings(FunctionError):
+    """A setting is missing or has a wrong value: discarded."""
+
+    code = "invalid_settings"
+
+
+class DropEvent(FunctionError):
+    """The function doesn't want this event: discarded, and no failure."""
+
+    code = "dropped"
+
+
+class RetryError(FunctionError):
+    """Try again later; `after_ms` asks for a pause of at least so many milliseconds."""
+
+    code = "retry"
+
+    def __init__(self, message: object = "", after_ms: float | None = None) -> None:
+        super().__init__(message)
+        self.after_ms = after_ms
+
+
+class Fatal(BaseException):
+    """Ends an invocation; the compiler puts `except Fatal: raise` first in every `try` of a function."""
+
+
+class DeadlineExceeded(Fatal):
+    """The invocation has run for `timeout_ms`."""

@@ -1,0 +1,225 @@
+"""Handlers: which ones a module defines, and what a call of one came to."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.runtime.errors import (
+    DeadlineExceeded,
+    DropEvent,
+    EventNotSupported,
+    InvalidEventPayload,
+    InvalidSettings,
+    RetryError,
+    ValidationError,
+)
+from sandbox.wire import EVENT_TYPES, Handler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+HANDLER_NAMES: Final = {
+    spelling: event_type
+    for event_type in (*EVENT_TYPES, "batch")
+    for spelling in (f"on_{event_type}", f"on{event_type.capitalize()}")
+}
+MESSAGE_CHARS_MAX: Final = 2_000
+FRAMES_MAX: Final = 20
+RESULT_CHARS_MAX: Final = 4_000
+
+
+class HandlersRefused(Exception):
+    """The module's handlers can't be used; `problems` are maps with line, rule, message, remedy."""
+
+    def __init__(self, problems: list[dict[str, Any]]) -> None:
+        super().__init__(problems[0]["message"])
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A handler with what the loop needs to know to call it."""
+
+    call: Callable[..., Any]
+    is_async: bool
+    takes_settings: bool
+
+
+def find_handlers(module: dict[str, Any]) -> tuple[dict[str, Callback], list[Handler]]:
+    """Event type (or `batch`) → callback, and the table to report. Raises `HandlersRefused` with every problem."""
+    callbacks: dict[str, Callback] = {}
+    handlers: list[Handler] = []
+    problems: list[dict[str, Any]] = []
+    for name, value in module.items():
+        if not callable(value) or inspect.isclass(value) or not name.startswith("on"):
+            continue
+        event_type = HANDLER_NAMES.get(name)
+        line = _line_of(value)
+        if event_type is None:
+            problems += _near_miss(name, line)
+        elif event_type in callbacks:
+            problems.append(
+                _problem(line, "two-spellings", f"{name} is a second handler for {event_type} events", "keep one of the two")
+            )
+        else:
+            count, reason = _parameters(value)
+            if reason:
+                remedy = f"declare `def {name}(event, settings)` or `def {name}(event)`"
+                problems.append(_problem(line, "handler-signature", f"{name} {reason}", remedy))
+            is_async = inspect.iscoroutinefunction(value)
+            callbacks[event_type] = Callback(value, is_async, count == 2)
+            handlers.append(Handler(name, event_type, is_async, count == 2, line))
+    if not handlers and not problems:
+        remedy = "define at least one, for example `def on_track(event, settings):`"
+        problems.append(_problem(1, "no-handler", "the module defines no handler", remedy))
+    if problems:
+        raise HandlersRefused(problems)
+    return callbacks, handlers
+
+
+def _problem(line: int, rule: str, message: str, remedy: str) -> dict[str, Any]:
+    return {"line": line, "column": 1, "rule": rule, "message": message, "remedy": remedy, "source_line": ""}
+
+
+def _near_miss(name: str, line: int) -> list[dict[str, Any]]:
+    looks_like_one = name.startswith("on_") or name[2:3].isupper()
+    close = difflib.get_close_matches(name, HANDLER_NAMES, n=1, cutoff=0.75)
+    if not looks_like_one or not close:
+        return []
+    remedy = f"did you mean {close[0]}? Otherwise choose a name that doesn't begin with `on`"
+    return [_problem(line, "unknown-handler", f"{name} is no handler's name", remedy)]
+
+
+def _line_of(value: Any) -> int:
+    code = getattr(inspect.unwrap(value), "__code__", None)
+    return int(code.co_firstlineno) if code is not None else 1
+
+
+def _parameters(value: Any) -> tuple[int, str]:
+    """The number of arguments the handler is called with, and why that doesn't work if it doesn't."""
+    try:
+        parameters = list(inspect.signature(value).parameters.values())
+    except (TypeError, ValueError):
+        return 2, ""
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        return 2, "has a keyword-only parameter that nothing fills"
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return 2, "" if len([p for p in positional if p.default is p.empty]) <= 2 else "takes more than event and settings"
+    if not positional:
+        return 0, "takes no event"
+    required = [p for p in positional if p.default is p.empty]
+    if len(required) > 2:
+        return 2, f"takes {len(required)} arguments; a handler gets event and settings"
+    return min(len(positional), 2), ""
+
+
+# --- What a call came to
+
+_CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (DeadlineExceeded, "timeout"),
+    (MemoryError, "memory_limit"),
+    (RetryError, "retry"),
+    (DropEvent, "dropped"),
+    (EventNotSupported, "unsupported_event_type"),
+    (InvalidEventPayload, "message_rejected"),
+    (ValidationError, "message_rejected"),
+    (InvalidSettings, "invalid_settings"),
+)
+
+
+def code_of(error: BaseException) -> str:
+    """The outcome code of what a handler raised; subclasses keep their parent's."""
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return "bad_request"
+
+
+def after_ms_of(error: BaseException) -> int:
+    """The earliest retry that the handler asked for, in ms; 0 if it didn't."""
+    after_ms = getattr(error, "after_ms", None) if isinstance(error, RetryError) else None
+    return int(after_ms) if isinstance(after_ms, int | float) and 0 < after_ms < 2**32 else 0
+
+
+def describe(error: BaseException, code: str, filename: str) -> dict[str, Any]:
+    """The error as `sandbox.wire.Detail` carries it: the user's own frames only."""
+    frames = list(_user_frames(error.__traceback__, filename))[-FRAMES_MAX:]
+    try:
+        message = str(error)[:MESSAGE_CHARS_MAX]
+    except Exception:  # noqa: BLE001  the user's __str__ may do anything
+        message = "(its message can't be shown)"
+    last = frames[-1] if frames else {"line": None, "column": None}
+    if isinstance(error, SyntaxError):
+        message = error.msg
+    return {
+        "code": code,
+        "type": type(error).__name__[:200],
+        "message": message,
+        "line": last["line"],
+        "column": last["column"],
+        "traceback": frames,
+    }
+
+
+def _user_frames(traceback: TracebackType | None, filename: str) -> list[dict[str, Any]]:
+    frames = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_filename == filename:
+            positions = list(code.co_positions())
+            at = traceback.tb_lasti // 2
+            column = positions[at][2] if at < len(positions) else None
+            frames.append(
+                {
+                    "file": filename,
+                    "line": traceback.tb_lineno,
+                    "column": column + 1 if column is not None else None,
+                    "function": code.co_name,
+                }
+            )
+        traceback = traceback.tb_next
+    return frames
+
+
+def show_result(value: Any) -> str | None:
+    """What a handler returned, as text; None for nothing."""
+    if value is None:
+        return None
+    try:
+        return repr(value)[:RESULT_CHARS_MAX]
+    except Exception:  # noqa: BLE001  the user's __repr__ may do anything
+        return f"<{type(value).__name__}>"
+
+
+def batch_outcomes(result: Any, count: int) -> list[tuple[str, str]]:
+    """What `on_batch` returned → (outcome code, error message) an event.
+
+    FACTS: a list, positional, one `{"status": int, "errormessage": str}` an event; 2xx delivered, 429 and 5xx retry,
+    other 4xx discard. None, or a list that holds no status object, means all delivered. A list with statuses that
+    has another length, or an item without one, is the function's error: raises `ValueError`.
+    """
+    if not isinstance(result, list | tuple) or not any(_has_status(item) for item in result):
+        return [("delivered", "")] * count
+    if len(result) != count:
+        raise ValueError(f"on_batch returned {len(result)} statuses for {count} events; return one an event, in order")
+    outcomes = []
+    for at, item in enumerate(result):
+        if not _has_status(item):
+            raise ValueError(f"item {at} of what on_batch returned has no integer `status`")
+        status, message = item["status"], str(item.get("errormessage", ""))[:MESSAGE_CHARS_MAX]
+        if 200 <= status < 300:
+            outcomes.append(("delivered", ""))
+        elif status == 429 or status >= 500:
+            outcomes.append(("retry", message or f"status {status}"))
+        else:
+            outcomes.append(("bad_request", message or f"status {status}"))
+    return outcomes
+
+
+def _has_status(item: Any) -> bool:
+    return isinstance(item, dict) and type(item.get("status")) is int

@@ -1,0 +1,160 @@
+"""The process that has imported everything, and forks workers.
+
+    supervisor ──exec──► launcher ──fork──► zygote (pid 1 of its pid namespace) ──fork──► worker …
+
+It holds no secret: it starts with an empty environment and one descriptor, the control socket. Messages on it are
+small msgpack arrays (`SOCK_SEQPACKET`, one a datagram): in comes `["fork", id]`; out go `["hello", policy_key, layers]`,
+`["spare", id]` with six descriptors, and `["exited", id, "exit" | "signal", number]`. It ends when the socket closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import gc
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any, Final, NoReturn
+
+import msgpack
+
+from sandbox import jail, modules, wire
+from sandbox.compiler import POLICY_KEY
+from sandbox.worker import Worker
+
+MESSAGE_BYTES_MAX: Final = 4096
+PIPES_A_SPARE: Final = 4
+
+
+class Zygote:
+    """Owner of the control socket and of the table of children."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._ids: dict[int, int] = {}
+        self._trim = _malloc_trim()
+
+    def serve(self, layers: list[list[str]]) -> NoReturn:
+        """Say hello, then fork on request and report those that ended, until the supervisor is gone."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._send(["hello", POLICY_KEY, layers])
+        gc.collect()
+        gc.freeze()
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wake_read, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == wake_read:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(wake_read, 4096)
+                else:
+                    self._take()
+            self._reap()
+
+    def _send(self, message: list[Any], fds: list[int] | None = None) -> None:
+        packed = msgpack.packb(message)
+        try:
+            socket.send_fds(self._control, [packed], fds or [])
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(0)
+
+    def _take(self) -> None:
+        try:
+            packed = self._control.recv(MESSAGE_BYTES_MAX)
+        except ConnectionResetError:
+            packed = b""
+        if not packed:
+            os._exit(0)
+        verb, worker_id = msgpack.unpackb(packed)
+        if verb == "fork":
+            self._fork(worker_id)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            worker_id = self._ids.pop(pid, None)
+            if worker_id is None:
+                continue
+            if os.WIFSIGNALED(status):
+                self._send(["exited", worker_id, "signal", os.WTERMSIG(status)])
+            else:
+                self._send(["exited", worker_id, "exit", os.WEXITSTATUS(status)])
+
+    def _fork(self, worker_id: int) -> None:
+        page_fd = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(page_fd, wire.PAGE_BYTES)
+        page = mmap.mmap(page_fd, wire.PAGE_BYTES)
+        fcntl.fcntl(page_fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        to_worker, from_worker, to_worker_http, from_worker_http = (os.pipe2(os.O_CLOEXEC) for _ in range(PIPES_A_SPARE))
+        pid = os.fork()
+        if pid == 0:
+            keep = [to_worker[0], from_worker[1], to_worker_http[0], from_worker_http[1]]
+            _become_worker(keep, page, self._trim)
+        self._ids[pid] = worker_id
+        pidfd = os.pidfd_open(pid)
+        theirs = [to_worker[1], from_worker[0], to_worker_http[1], from_worker_http[0]]
+        self._send(["spare", worker_id], [pidfd, *theirs, page_fd])
+        for fd in (pidfd, page_fd, *to_worker, *from_worker, *to_worker_http, *from_worker_http):
+            os.close(fd)
+        page.close()
+
+
+def _become_worker(keep: list[int], page: mmap.mmap, trim: Any) -> NoReturn:
+    """In the child: a loop of its own, then the jail, then the worker's loop. Never returns."""
+    status = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        modules.reseed()
+        # The loop's own descriptors are made after the others are closed, and kept.
+        jail.close_all_but(keep)
+        loop = asyncio.SelectorEventLoop()
+        asyncio.set_event_loop(loop)
+        jail.lock_worker()
+        Worker(keep[0], keep[1], memoryview(page), trim=trim).serve(loop)
+    finally:
+        os._exit(status)
+
+
+def _malloc_trim() -> Any:
+    """The C library's `malloc_trim`, where it has one: gives freed memory back to the system."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return None
+    trim.argtypes = [ctypes.c_size_t]
+    trim.restype = ctypes.c_int
+    return trim
+
+
+def main() -> NoReturn:
+    """`python -I -m sandbox.zygote FD [--degraded]`."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    is_degraded_allowed = "--degraded" in sys.argv
+    modules.preload()
+    try:
+        layers = jail.enter_namespaces(control.fileno(), is_degraded_allowed=is_degraded_allowed)
+    except jail.JailError as error:
+        control.send(msgpack.packb(["failed", error.layer, error.answer, error.remedy]))
+        sys.exit(1)
+    Zygote(control).serve(layers)
+
+
+if __name__ == "__main__":
+    main()

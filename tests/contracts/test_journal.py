@@ -1,0 +1,461 @@
+"""What every journal must do. A second implementation adds itself to `IMPLEMENTATIONS` and passes unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.clock import ManualClock
+from engine.errors import Unavailable
+from engine.journal.sqlite import SqliteJournal
+from engine.model import Chunk, Part
+from sandbox.wire import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from engine.journal.contract import Journal
+    from engine.model import Lease
+
+ALL = {"chunks_max": 1000, "bytes_max": 1 << 30}
+
+
+class SqliteHarness:
+    """Opens SQLite journals in a folder; `crash` opens what the disk holds while the first instance still lives."""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        self.clock = clock
+        self._folder = folder
+        self._opened: list[SqliteJournal] = []
+        self._generation = 0
+
+    def open(self) -> SqliteJournal:
+        path = self._folder / str(self._generation) / "journal.db"
+        path.parent.mkdir(exist_ok=True)
+        journal = SqliteJournal.open(path, clock=self.clock, reserve_bytes=0)
+        self._opened.append(journal)
+        return journal
+
+    def crash(self) -> SqliteJournal:
+        before = self._folder / str(self._generation)
+        self._generation += 1
+        shutil.copytree(before, self._folder / str(self._generation))
+        return self.open()
+
+    async def close(self) -> None:
+        for journal in self._opened:
+            await journal.close()
+
+
+IMPLEMENTATIONS = {"sqlite": SqliteHarness}
+
+
+def contract(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run an async test with a harness of each implementation; whatever it opened is closed."""
+
+    @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+    @functools.wraps(test)
+    def run(implementation: str, tmp_path: Path) -> None:
+        async def with_harness() -> None:
+            harness = IMPLEMENTATIONS[implementation](tmp_path, ManualClock())
+            try:
+                await test(harness)
+            finally:
+                await harness.close()
+
+        asyncio.run(with_harness())
+
+    del run.__wrapped__  # pytest would take the inner signature for fixtures
+    return run
+
+
+def make_events(*names: str, body: bytes = b"\x80") -> Events:
+    return Events(
+        b"\x01" * len(names),
+        list(names),
+        [f"user of {name}" for name in names],
+        {0: b"\x80"},
+        [len(body)] * len(names),
+        body * len(names),
+    )
+
+
+def make_chunk(
+    clock: ManualClock, *names: str, destination: int = 1, body: bytes = b"\x80", **fields: Any
+) -> Chunk:
+    times = {"accepted_ms": clock.now_ms(), "due_ms": clock.now_ms()} | fields
+    return Chunk(destination, make_events(*names, body=body), **times)
+
+
+def every(lease: Lease, kind: str = "delivered", **fields: Any) -> Part:
+    return Part(tuple(range(len(lease.chunk))), kind, **fields)
+
+
+async def lease_all(journal: Journal, clock: ManualClock, destination: int = 1) -> list[Lease]:
+    return await journal.lease(destination, clock.now_ms(), **ALL)
+
+
+def names_of(leases: list[Lease]) -> list[list[str]]:
+    return [lease.chunk.events.message_ids for lease in leases]
+
+
+# --- Append and lease
+
+
+@contract
+async def test_what_was_appended_is_leased_to_the_caller(harness: Any) -> None:
+    journal = harness.open()
+    chunk = make_chunk(harness.clock, "a", "b")
+    [lease] = await journal.append([chunk])
+    assert lease.chunk == chunk
+    assert lease.remaining == 0b11
+    assert await lease_all(journal, harness.clock) == []
+
+
+@contract
+async def test_ids_of_chunks_are_never_used_twice(harness: Any) -> None:
+    journal = harness.open()
+    [first] = await journal.append([make_chunk(harness.clock, "a")])
+    await journal.settle([(first, [every(first)])])
+    await journal.close()
+    [second] = await harness.open().append([make_chunk(harness.clock, "b")])
+    assert second.id > first.id
+
+
+@contract
+async def test_after_a_crash_everything_unsettled_is_leased_again_as_it_was(harness: Any) -> None:
+    journal = harness.open()
+    chunks = [make_chunk(harness.clock, "a", "b"), make_chunk(harness.clock, "c", destination=2)]
+    leases = await journal.append(chunks)
+    await journal.append([make_chunk(harness.clock, "d")])
+    again = harness.crash()
+    first, fourth = await lease_all(again, harness.clock)
+    assert (first.id, first.chunk, first.remaining) == (leases[0].id, chunks[0], 0b11)
+    assert fourth.chunk.events.message_ids == ["d"]
+    assert names_of(await lease_all(again, harness.clock, 2)) == [["c"]]
+
+
+@contract
+async def test_the_oldest_are_leased_first_and_each_once(harness: Any) -> None:
+    journal = harness.open()
+    for name in "abc":
+        await journal.append([make_chunk(harness.clock, name)])
+        harness.clock.advance_ms(5)
+    again = harness.crash()
+    now = harness.clock.now_ms()
+    assert names_of(await again.lease(1, now, chunks_max=2, bytes_max=1 << 20)) == [["a"], ["b"]]
+    assert names_of(await again.lease(1, now, chunks_max=2, bytes_max=1 << 20)) == [["c"]]
+    assert await again.lease(1, now, chunks_max=2, bytes_max=1 << 20) == []
+
+
+@contract
+async def test_a_lease_is_bounded_in_bytes_but_never_empty(harness: Any) -> None:
+    journal = harness.open()
+    await journal.append([make_chunk(harness.clock, name, body=b"x" * 1000) for name in "abc"])
+    again = harness.crash()
+    now = harness.clock.now_ms()
+    assert names_of(await again.lease(1, now, chunks_max=9, bytes_max=1)) == [["a"]]
+    assert names_of(await again.lease(1, now, chunks_max=9, bytes_max=5000)) == [["b"], ["c"]]
+
+
+@contract
+async def test_released_chunks_are_leased_again_in_their_order(harness: Any) -> None:
+    journal = harness.open()
+    leases = await journal.append([make_chunk(harness.clock, name) for name in "abc"])
+    journal.release([leases[2], leases[0]])
+    journal.release([leases[0]])
+    assert names_of(await lease_all(journal, harness.clock)) == [["a"], ["c"]]
+
+
+@contract
+async def test_a_cancelled_append_leaves_its_chunk_to_be_leased(harness: Any) -> None:
+    journal = harness.open()
+    task = asyncio.ensure_future(journal.append([make_chunk(harness.clock, "a")]))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await journal.next_due()
+    assert names_of(await lease_all(journal, harness.clock)) == [["a"]]
+
+
+@contract
+async def test_chunks_without_events_or_with_too_many_are_refused(harness: Any) -> None:
+    journal = harness.open()
+    with pytest.raises(ValueError, match="0 events"):
+        await journal.append([make_chunk(harness.clock)])
+    with pytest.raises(ValueError, match="101 events"):
+        await journal.append([make_chunk(harness.clock, "fine"), make_chunk(harness.clock, *["a"] * 101)])
+    assert (await journal.depth(1)).stored == 0
+
+
+@contract
+async def test_many_appends_at_once_share_commits_and_keep_their_order(harness: Any) -> None:
+    journal = harness.open()
+    names = [f"event {n}" for n in range(300)]
+    await asyncio.gather(*(journal.append([make_chunk(harness.clock, name)]) for name in names))
+    assert (await journal.stats()).commits < 100
+    assert names_of(await lease_all(harness.crash(), harness.clock)) == [[name] for name in names]
+
+
+# --- Settle
+
+
+@contract
+async def test_settled_deliveries_are_gone_after_a_crash(harness: Any) -> None:
+    journal = harness.open()
+    leases = await journal.append([make_chunk(harness.clock, "a"), make_chunk(harness.clock, "b")])
+    await journal.settle([(leases[0], [every(leases[0])]), (leases[1], [every(leases[1], "counted")])])
+    assert [lease.remaining for lease in leases] == [0, 0]
+    assert await lease_all(harness.crash(), harness.clock) == []
+
+
+@contract
+async def test_a_chunk_settled_in_part_keeps_the_rest(harness: Any) -> None:
+    journal = harness.open()
+    [lease] = await journal.append([make_chunk(harness.clock, *"abcdefghijkl")])
+    await journal.settle([(lease, [Part((0, 9), "delivered")])])
+    await journal.settle([(lease, [Part((11,), "delivered"), Part((3,), "counted")])])
+    assert (await journal.depth(1)).stored == 8
+    again = harness.crash()
+    assert (await again.depth(1)).stored == 8
+    [rest] = await lease_all(again, harness.clock)
+    assert rest.remaining == lease.remaining == 0b010111110110
+    assert rest.delivery_id(4) == f"{lease.id}.4"
+    await again.settle([(rest, [Part((1, 2, 4, 5, 6, 7, 8, 10), "delivered")])])
+    assert await lease_all(harness.crash(), harness.clock) == []
+
+
+@contract
+async def test_a_chunk_settled_in_part_and_released_is_leased_with_the_rest(harness: Any) -> None:
+    journal = harness.open()
+    [lease] = await journal.append([make_chunk(harness.clock, "a", "b")])
+    await journal.settle([(lease, [Part((0,), "delivered")])])
+    journal.release([lease])
+    [rest] = await lease_all(journal, harness.clock)
+    assert rest.remaining == 0b10
+
+
+@contract
+async def test_a_late_settle_is_refused_and_nothing_of_it_written(harness: Any) -> None:
+    journal = harness.open()
+    [lease, other] = await journal.append(
+        [make_chunk(harness.clock, "a", "b"), make_chunk(harness.clock, "c")]
+    )
+    await journal.settle([(lease, [Part((0,), "delivered")])])
+    for settlements in (
+        [(other, [every(other)]), (lease, [Part((0, 1), "dead", "timeout")])],
+        [(other, [every(other)]), (lease, [Part((1,), "delivered"), Part((1,), "delivered")])],
+        [(other, [every(other)]), (lease, [Part((1,), "delivered")]), (lease, [Part((1,), "delivered")])],
+        [(other, [every(other)]), (lease, [Part((1, 1), "delivered")])],
+        [(other, [every(other)]), (lease, [Part((2,), "delivered")])],
+        [(other, [every(other)]), (lease, [Part((1,), "mislaid")])],
+    ):
+        with pytest.raises(ValueError, match=r"settled before|index|kind"):
+            await journal.settle(settlements)
+    assert (lease.remaining, other.remaining) == (0b10, 0b1)
+    assert (await journal.depth(1)).stored == 2
+    assert (await journal.depth(1)).shelved_dead == 0
+
+
+@contract
+async def test_leases_that_were_released_or_of_another_process_settle_nothing(harness: Any) -> None:
+    journal = harness.open()
+    [released, old] = await journal.append([make_chunk(harness.clock, name) for name in "ab"])
+    journal.release([released])
+    with pytest.raises(ValueError, match="not leased"):
+        await journal.settle([(released, [Part((0,), "delivered")])])
+    again = harness.crash()
+    await lease_all(again, harness.clock)
+    with pytest.raises(ValueError, match="not leased"):
+        await again.settle([(old, [Part((0,), "delivered")])])
+
+
+# --- Retry
+
+
+@contract
+async def test_a_chunk_that_retries_whole_keeps_its_name_and_waits_across_a_crash(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    chunk = make_chunk(clock, "a", "b")
+    [lease] = await journal.append([chunk])
+    due = clock.now_ms() + 5000
+    await journal.settle([(lease, [every(lease, "retry", due_ms=due, attempt=2, alone=True)])])
+    again = harness.crash()
+    assert await lease_all(again, clock) == []
+    assert await again.next_due() == {1: due}
+    clock.advance_ms(5000)
+    [retried] = await lease_all(again, clock)
+    assert (retried.chunk.attempt, retried.chunk.alone, retried.chunk.due_ms) == (2, True, due)
+    assert (retried.chunk.accepted_ms, retried.chunk.events) == (chunk.accepted_ms, chunk.events)
+    assert retried.delivery_id(1) == f"{lease.id}.1"
+
+
+@contract
+async def test_parts_that_retry_at_different_times_keep_their_deliveries_names(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    [lease] = await journal.append([make_chunk(clock, *"abcd")])
+    start = clock.now_ms()
+    await journal.settle(
+        [
+            (
+                lease,
+                [
+                    Part((0,), "delivered"),
+                    Part((3, 1), "retry", "retry", start + 10, 2),
+                    Part((2,), "retry", "timeout", start + 20, 7),
+                ],
+            )
+        ]
+    )
+    assert (await journal.depth(1)).stored == 3
+    clock.advance_ms(20)
+    again = harness.crash()
+    pair, single = await lease_all(again, clock)
+    assert (pair.chunk.events.message_ids, pair.chunk.attempt) == (["d", "b"], 2)
+    assert (pair.chunk.events.user_keys, single.chunk.attempt) == (["user of d", "user of b"], 7)
+    assert [pair.delivery_id(0), pair.delivery_id(1)] == [f"{lease.id}.3", f"{lease.id}.1"]
+    await again.settle([(pair, [Part((0,), "retry", "retry", start + 30, 3), Part((1,), "delivered")])])
+    clock.advance_ms(10)
+    [last] = await lease_all(again, clock)
+    assert (last.delivery_id(0), last.chunk.attempt) == (f"{lease.id}.3", 3)
+
+
+@contract
+async def test_retries_are_taken_by_due_time_among_fresh_chunks(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append([make_chunk(clock, name) for name in "ab"])
+    now = clock.now_ms()
+    await journal.settle([(leases[1], [every(leases[1], "retry", due_ms=now + 10, attempt=2)])])
+    await journal.settle([(leases[0], [every(leases[0], "retry", due_ms=now + 20, attempt=2)])])
+    clock.advance_ms(15)
+    journal.release(await journal.append([make_chunk(clock, "c")]))
+    clock.advance_ms(15)
+    assert names_of(await lease_all(journal, clock)) == [["b"], ["c"], ["a"]]
+
+
+# --- Clocks
+
+
+@contract
+async def test_fresh_chunks_keep_their_order_and_are_due_when_the_clock_goes_back(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    await journal.append([make_chunk(clock, "a")])
+    clock.jump_ms(-3_600_000)
+    [second] = await journal.append([make_chunk(clock, "b")])
+    assert second.chunk.accepted_ms == clock.now_ms()
+    again = harness.crash()
+    journal.release(await again.append([make_chunk(clock, "c")]))
+    assert (await again.next_due())[1] <= clock.now_ms()
+    assert names_of(await lease_all(again, clock)) == [["a"], ["b"]]
+    assert names_of(await lease_all(harness.crash(), clock)) == [["a"], ["b"], ["c"]]
+
+
+@contract
+async def test_retries_wait_for_their_time_when_the_clock_goes_back(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append([make_chunk(clock, name) for name in "ab"])
+    clock.jump_ms(-60_000)
+    due = clock.now_ms() + 1000
+    await journal.settle([(leases[0], [every(leases[0], "retry", due_ms=due, attempt=1)])])
+    assert await lease_all(journal, clock) == []
+    assert await journal.next_due(1) == {1: due}
+    journal.release(leases[1:])
+    assert (await journal.next_due(1))[1] <= clock.now_ms()
+    clock.advance_ms(1000)
+    assert names_of(await lease_all(journal, clock)) == [["a"], ["b"]]
+
+
+@contract
+async def test_next_due_passes_over_what_is_leased(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append([make_chunk(clock, "a"), make_chunk(clock, "b", destination=2)])
+    assert await journal.next_due() == {}
+    journal.release(leases)
+    assert await journal.next_due() == {1: clock.now_ms(), 2: clock.now_ms()}
+    assert await journal.next_due(2) == {2: clock.now_ms()}
+    assert await journal.next_due(3) == {}
+
+
+# --- Shelf, discard, counts
+
+
+@contract
+async def test_dead_and_discarded_parts_move_to_the_shelf(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    [lease] = await journal.append([make_chunk(clock, *"abc", body=b"\x81\xa1x\x01", attempt=4)])
+    accepted = clock.now_ms()
+    clock.advance_ms(7)
+    await journal.settle(
+        [
+            (
+                lease,
+                [
+                    Part((2,), "discarded", "bad_request", detail=b"why"),
+                    Part((0, 1), "dead", "timeout", detail=b"late"),
+                ],
+            )
+        ]
+    )
+    again = harness.crash()
+    assert await lease_all(again, clock) == []
+    depth = await again.depth(1)
+    assert (depth.stored, depth.shelved_discarded, depth.shelved_dead) == (0, 1, 2)
+    dead, discarded = await again.shelf(1)
+    assert (dead.kind, dead.code, dead.detail, dead.shelved_ms) == (
+        "dead",
+        "timeout",
+        b"late",
+        clock.now_ms(),
+    )
+    assert dead.chunk.events == make_events("a", "b", body=b"\x81\xa1x\x01")
+    assert (dead.chunk.accepted_ms, dead.chunk.attempt) == (accepted, 4)
+    assert dead.chunk.origins == ((lease.id, 0), (lease.id, 1))
+    assert (discarded.kind, discarded.detail) == ("discarded", b"why")
+    assert [entry.id for entry in await again.shelf(1, kind="discarded")] == [discarded.id]
+    assert [entry.id for entry in await again.shelf(1, limit=1)] == [dead.id]
+    assert await again.shelf(2) == []
+
+
+@contract
+async def test_discarding_a_destination_deletes_everything_of_it_and_nothing_else(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append([make_chunk(clock, "x", f"y{n}") for n in range(500)])
+    kept = await journal.append([make_chunk(clock, "kept", destination=2)])
+    await journal.settle([(leases[0], [Part((0,), "dead", "timeout"), Part((1,), "delivered")])])
+    await journal.settle([(leases[1], [Part((0,), "delivered")])])
+    journal.release(leases[2:250])
+    assert await journal.discard(1) == 997
+    assert await journal.shelf(1) == []
+    assert (await journal.depth(1)).stored == 0
+    await journal.settle([(leases[300], [Part((0,), "delivered")]), (kept[0], [every(kept[0])])])
+    again = harness.crash()
+    assert await lease_all(again, clock) == []
+    assert (await again.stats()).destinations == ()
+
+
+@contract
+async def test_counts_survive_a_crash(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append([make_chunk(clock, *"abc"), make_chunk(clock, "d", destination=2)])
+    await journal.settle([(leases[0], [Part((0,), "dead", "timeout"), Part((1,), "retry", "retry", 1, 2)])])
+    before = await journal.stats()
+    assert (before.appended, before.settled, before.writable) == (4, 2, True)
+    again = await harness.crash().stats()
+    assert sorted(again.destinations, key=lambda d: d.destination_id) == sorted(
+        before.destinations, key=lambda d: d.destination_id
+    )
+    assert again.destinations[0].stored == 2
+
+
+@contract
+async def test_a_closed_journal_says_so(harness: Any) -> None:
+    journal = harness.open()
+    await journal.close()
+    await journal.close()
+    with pytest.raises(Unavailable, match="closed"):
+        await journal.append([make_chunk(harness.clock, "a")])
