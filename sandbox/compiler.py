@@ -72,7 +72,9 @@ def render(diagnostic: Diagnostic, filename: str) -> str:
 def compile_source(source: str, filename: str) -> bytes:
     """Marshalled code of a module. Raises `CompileRefused`."""
     if len(source.encode("utf-8", "replace")) > SOURCE_BYTES_MAX:
-        raise CompileRefused([_alone("source-size", "the source is larger than 1 MiB", "keep data out of the code")])
+        raise CompileRefused(
+            [_alone("source-size", "the source is larger than 1 MiB", "keep data out of the code")]
+        )
     lines = source.splitlines()
     try:
         with warnings.catch_warnings():
@@ -87,10 +89,21 @@ def compile_source(source: str, filename: str) -> bytes:
         line, column = error.lineno or 1, error.offset or 1
         text = lines[line - 1] if 0 < line <= len(lines) else ""
         raise CompileRefused(
-            [Diagnostic(line, max(column, 1), "syntax", error.msg, "mend the syntax here or just before", text[:500])]
+            [
+                Diagnostic(
+                    line,
+                    max(column, 1),
+                    "syntax",
+                    error.msg,
+                    "mend the syntax here or just before",
+                    text[:500],
+                )
+            ]
         ) from None
     except (RecursionError, MemoryError):
-        raise CompileRefused([_alone("nesting", "the source is nested too deeply", "break long expressions apart")]) from None
+        raise CompileRefused(
+            [_alone("nesting", "the source is nested too deeply", "break long expressions apart")]
+        ) from None
     except ValueError as error:
         raise CompileRefused([_alone("syntax", str(error), "save the file as plain UTF-8 text")]) from None
     return marshal.dumps(code)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import _string
+import asyncio
 import builtins
 import dataclasses
+import importlib
 import string
 import types
 import typing
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 USER_MODULE: Final = "function"
+_SPLIT: Final = importlib.import_module(
+    "_string"
+).formatter_field_name_split  # what string.Formatter itself uses
 
 
 class _Formatter(string.Formatter):
     """`str.format` that reads no attribute the compiler would refuse: its names come from data."""
 
-    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, int | str]:
-        first, rest = _string.formatter_field_name_split(field_name)
+    def get_field(
+        self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Any, int | str]:
+        first, rest = _SPLIT(field_name)
         value = self.get_value(first, args, kwargs)
         for is_attribute, name in rest:
             if is_attribute:
@@ -55,7 +61,9 @@ def write_guard(value: Any) -> Any:
     """The object whose attribute is stored or deleted: instances of a function's own classes, these, its functions."""
     owner = value if isinstance(value, type | types.FunctionType) else type(value)
     if owner.__module__ != USER_MODULE:
-        raise TypeError(f"attributes of {type(value).__name__} can't be set here; keep the value in a dict or a class of your own")
+        raise TypeError(
+            f"attributes of {type(value).__name__} can't be set here; keep the value in a dict or a class of your own"
+        )
     return value
 
 
@@ -85,7 +93,7 @@ GUARDS: Final[dict[str, object]] = {
     "_type_name_": type_name,
     "_getattr_": _getattr,
     "_hasattr_": _hasattr,
-    "_Fatal_": Fatal,
+    "_Fatal_": (Fatal, asyncio.CancelledError),
     "_Annotation_": object,
     "_ClassVar_": typing.ClassVar,
     "_InitVar_": dataclasses.InitVar,
@@ -100,7 +108,9 @@ _SAFE_BUILTINS: Final = (
     " True False None NotImplemented Ellipsis __build_class__ __debug__"
 ).split()
 _EXCEPTIONS: Final = tuple(
-    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
 )
 
 

@@ -111,7 +111,11 @@ def _become_nobody() -> None:
 
 
 def _map_ids(uid: int, gid: int) -> None:
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {uid} 1"), ("gid_map", f"{NOBODY} {gid} 1")):
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{NOBODY} {uid} 1"),
+        ("gid_map", f"{NOBODY} {gid} 1"),
+    ):
         Path(f"/proc/self/{name}").write_text(text, "ascii")
 
 

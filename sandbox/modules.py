@@ -7,6 +7,7 @@ to no file, process or socket.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import encodings
 import importlib
@@ -89,7 +90,9 @@ WHITELIST: Final[dict[str, Entry]] = {
         "money",
     ),
     "fractions": Entry("Fraction", "values"),
-    "collections": Entry("ChainMap Counter OrderedDict UserDict UserList UserString defaultdict deque namedtuple", "containers"),
+    "collections": Entry(
+        "ChainMap Counter OrderedDict UserDict UserList UserString defaultdict deque namedtuple", "containers"
+    ),
     "collections.abc": Entry(
         "AsyncIterable AsyncIterator Awaitable Callable Collection Container Coroutine Generator Hashable Iterable Iterator"
         " ItemsView KeysView Mapping MutableMapping MutableSequence MutableSet Reversible Sequence Set Sized ValuesView",
@@ -113,17 +116,22 @@ WHITELIST: Final[dict[str, Entry]] = {
         " b16encode b16decode b85encode b85decode a85encode a85decode encodebytes decodebytes",
         "encodings",
     ),
-    "binascii": Entry("hexlify unhexlify b2a_hex a2b_hex b2a_base64 a2b_base64 crc32 crc_hqx Error Incomplete", "encodings"),
+    "binascii": Entry(
+        "hexlify unhexlify b2a_hex a2b_hex b2a_base64 a2b_base64 crc32 crc_hqx Error Incomplete", "encodings"
+    ),
     "zlib": Entry(
         "compress decompress crc32 adler32 error MAX_WBITS Z_BEST_COMPRESSION Z_BEST_SPEED Z_DEFAULT_COMPRESSION",
         "decompressing stops at 16 MiB",
         {"decompress": bounded.zlib_decompress},
     ),
     "gzip": Entry(
-        "compress decompress BadGzipFile", "in memory only; decompressing stops at 16 MiB", {"decompress": bounded.gzip_decompress}
+        "compress decompress BadGzipFile",
+        "in memory only; decompressing stops at 16 MiB",
+        {"decompress": bounded.gzip_decompress},
     ),
     "uuid": Entry(
-        "UUID uuid3 uuid4 uuid5 NAMESPACE_DNS NAMESPACE_URL NAMESPACE_OID NAMESPACE_X500", "uuid1 and getnode ask the machine"
+        "UUID uuid3 uuid4 uuid5 NAMESPACE_DNS NAMESPACE_URL NAMESPACE_OID NAMESPACE_X500",
+        "uuid1 and getnode ask the machine",
     ),
     "urllib.parse": Entry(
         "quote quote_plus quote_from_bytes unquote unquote_plus unquote_to_bytes urlencode urljoin urlparse urlsplit"
@@ -159,15 +167,22 @@ WHITELIST: Final[dict[str, Entry]] = {
         "dataclass field fields asdict astuple replace is_dataclass KW_ONLY InitVar MISSING FrozenInstanceError",
         "make_dataclass is left out, it makes names from data",
     ),
-    "typing": Entry(_TYPING, "for annotations, which are stripped; get_type_hints is left out, it evaluates text"),
+    "typing": Entry(
+        _TYPING, "for annotations, which are stripped; get_type_hints is left out, it evaluates text"
+    ),
     "csv": Entry(
         "reader writer DictReader DictWriter Error QUOTE_ALL QUOTE_MINIMAL QUOTE_NONE QUOTE_NONNUMERIC excel excel_tab"
         " unix_dialect Dialect",
         "works on StringIO",
     ),
     "io": Entry("StringIO BytesIO", "in memory only: there are no files"),
-    "secrets": Entry("token_bytes token_hex token_urlsafe choice randbelow randbits compare_digest", "randomness of the kernel"),
-    "heapq": Entry("heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest", "pure functions"),
+    "secrets": Entry(
+        "token_bytes token_hex token_urlsafe choice randbelow randbits compare_digest",
+        "randomness of the kernel",
+    ),
+    "heapq": Entry(
+        "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest", "pure functions"
+    ),
     "bisect": Entry("bisect bisect_left bisect_right insort insort_left insort_right", "pure functions"),
     "ipaddress": Entry(
         "ip_address ip_network ip_interface IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface"
@@ -290,10 +305,15 @@ def _view(name: str) -> View:
             view = View(name, {"parse": _view("urllib.parse")})
         else:
             real, entry = importlib.import_module(name), WHITELIST[name]
-            names = {item: entry.replaced.get(item, getattr(real, item, None)) for item in entry.names.split()}
+            names = {
+                item: entry.replaced.get(item, getattr(real, item, None)) for item in entry.names.split()
+            }
             if name == "collections":
                 names["abc"] = _view("collections.abc")
-            view = View(name, {item: value for item, value in names.items() if value is not None or item in entry.replaced})
+            view = View(
+                name,
+                {item: value for item, value in names.items() if value is not None or item in entry.replaced},
+            )
         _VIEWS[name] = view
     return view
 
@@ -324,7 +344,15 @@ def preload() -> None:
     """Import, read and fill everything that a worker can't any more: it has no files."""
     for name in WHITELIST:
         _view(name)
-    for extra in ("_strptime", "linecache", "encodings.idna", "stringprep", "decimal", "_pydatetime", "tzdata"):
+    for extra in (
+        "_strptime",
+        "linecache",
+        "encodings.idna",
+        "stringprep",
+        "decimal",
+        "_pydatetime",
+        "tzdata",
+    ):
         try:
             importlib.import_module(extra)
         except ImportError:  # not in every version of Python
@@ -332,7 +360,7 @@ def preload() -> None:
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in {"mbcs", "oem", "cp65001"}:
             try:
-                "".encode(module.name)
+                codecs.lookup(module.name)
             except (LookupError, UnicodeError, TypeError, ValueError):
                 continue
     for name in zoneinfo.available_timezones():

@@ -22,7 +22,9 @@ from RestrictedPython.transformer import RestrictingNodeTransformer
 from sandbox import modules
 
 MANGLE: Final = "\N{MICRO SIGN}"
-PLAIN_UNDERSCORE: Final = frozenset({"_", "_asdict", "_replace", "_fields", "_make", "_missing_", "_generate_next_value_"})
+PLAIN_UNDERSCORE: Final = frozenset(
+    {"_", "_asdict", "_replace", "_fields", "_make", "_missing_", "_generate_next_value_"}
+)
 """One-underscore names that are public in the standard library."""
 
 _COMMON: Final = frozenset(
@@ -38,7 +40,9 @@ _INSPECTED: Final = (
 )
 REFUSED_ATTRIBUTES: Final = (
     frozenset(name for kind in _INSPECTED for name in dir(kind) if not name.startswith("_"))
-    | frozenset({"mro", "obj", "with_traceback", "get_loop", "get_stack", "get_coro", "get_context", "print_stack"})
+    | frozenset(
+        {"mro", "obj", "with_traceback", "get_loop", "get_stack", "get_coro", "get_context", "print_stack"}
+    )
 ) - (_COMMON - {"with_traceback"})
 """Read from this interpreter's own types, so that names that a new version adds are covered."""
 
@@ -55,7 +59,8 @@ CLASS_DUNDERS: Final = frozenset(
 )
 """What a class of a function may define."""
 READABLE_DUNDERS: Final = frozenset({"__name__", "__doc__"}) | (
-    CLASS_DUNDERS - {"__getattr__", "__new__", "__slots__", "__format__", "__init_subclass__", "__set_name__", "__get__"}
+    CLASS_DUNDERS
+    - {"__getattr__", "__new__", "__slots__", "__format__", "__init_subclass__", "__set_name__", "__get__"}
 )
 """What may be read of anything: methods whose own attributes lead nowhere."""
 NAME_DUNDERS: Final = frozenset({"__name__", "__doc__"})
@@ -103,7 +108,7 @@ def mangle(name: str) -> str:
     return name
 
 
-class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPython publishes no types
+class Policy(RestrictingNodeTransformer):
     """Visit a module's tree; `found` holds (node, rule, message, remedy) of everything that is refused."""
 
     def __init__(self) -> None:
@@ -119,7 +124,9 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
 
     def error(self, node: ast.AST, info: str) -> None:
         """RestrictedPython's own refusals."""
-        self.refuse(node, "refused-syntax", info, "write it with the statements that the author's guide lists")
+        self.refuse(
+            node, "refused-syntax", info, "write it with the statements that the author's guide lists"
+        )
 
     def warn(self, node: ast.AST, info: str) -> None:
         """RestrictedPython's warnings are of no use to an author here."""
@@ -169,7 +176,10 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
         if isinstance(node.ctx, ast.Load):
             if node.id in BUILTIN_REMEDIES and node.id not in self._stored:
                 self.refuse(
-                    node, "refused-builtin", f"{node.id} is not available in a function", BUILTIN_REMEDIES[node.id]
+                    node,
+                    "refused-builtin",
+                    f"{node.id} is not available in a function",
+                    BUILTIN_REMEDIES[node.id],
                 )
             elif node.id.startswith("__") and node.id.endswith("__") and node.id not in NAME_DUNDERS:
                 self.refuse(node, "dunder-name", f"the name {node.id} is Python's own", "leave it out")
@@ -178,7 +188,9 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
                     node,
                     "refused-name",
                     f"{node.id} is not imported",
-                    modules.substitute(node.id) if node.id not in modules.WHITELIST else f"add `import {node.id}`",
+                    modules.substitute(node.id)
+                    if node.id not in modules.WHITELIST
+                    else f"add `import {node.id}`",
                 )
             node.id = mangle(node.id)
         else:
@@ -203,10 +215,17 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
         if name == "__name__" and is_read and _is_class_of(node.value):
             return self._guard("_type_name_", node, [_class_argument(node.value)])
         if not (is_read and _is_super(node.value) and name in CLASS_DUNDERS):
-            reason = attribute_refusal(name) if is_read or not name.startswith("__") else "Python's own names can't be set"
+            reason = (
+                attribute_refusal(name)
+                if is_read or not name.startswith("__")
+                else "Python's own names can't be set"
+            )
             if reason:
                 self.refuse(
-                    node, "refused-attribute", f"the attribute {name} is not available: {reason}", _attribute_remedy(name)
+                    node,
+                    "refused-attribute",
+                    f"the attribute {name} is not available: {reason}",
+                    _attribute_remedy(name),
                 )
         node.attr = mangle(name)
         if is_read and name in {"format", "format_map"}:
@@ -231,13 +250,27 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """A call; `getattr` and `hasattr` with a literal name are attributes."""
         function = node.func
-        if isinstance(function, ast.Name) and function.id in {"getattr", "hasattr"} and function.id not in self._stored:
+        if (
+            isinstance(function, ast.Name)
+            and function.id in {"getattr", "hasattr"}
+            and function.id not in self._stored
+        ):
             literal = len(node.args) >= 2 and isinstance(node.args[1], ast.Constant)
             name = node.args[1].value if literal and isinstance(node.args[1], ast.Constant) else None
-            if isinstance(name, str) and name.isidentifier() and not node.keywords and name not in {"format", "format_map"}:
+            if (
+                isinstance(name, str)
+                and name.isidentifier()
+                and not node.keywords
+                and name not in {"format", "format_map"}
+            ):
                 reason = attribute_refusal(name)
                 if reason:
-                    self.refuse(node, "refused-attribute", f"the attribute {name} is not available: {reason}", "leave it out")
+                    self.refuse(
+                        node,
+                        "refused-attribute",
+                        f"the attribute {name} is not available: {reason}",
+                        "leave it out",
+                    )
                 node.args[1] = ast.copy_location(ast.Constant(mangle(name)), node.args[1])
                 node.args = [self.visit(argument) for argument in node.args]
                 return self._call(f"_{function.id}_", node, node.args)
@@ -301,14 +334,27 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
         return visited or [ast.fix_missing_locations(ast.copy_location(ast.Pass(), body[0]))]
 
     def _visit_arguments(self, arguments: ast.arguments) -> None:
-        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+        for argument in (
+            *arguments.posonlyargs,
+            *arguments.args,
+            *arguments.kwonlyargs,
+            arguments.vararg,
+            arguments.kwarg,
+        ):
             if argument is not None:
                 argument.annotation = None
                 if argument.arg.startswith("__") and argument.arg.endswith("__"):
-                    self.refuse(argument, "dunder-name", f"the name {argument.arg} is Python's own", "choose another name")
+                    self.refuse(
+                        argument,
+                        "dunder-name",
+                        f"the name {argument.arg} is Python's own",
+                        "choose another name",
+                    )
                 argument.arg = mangle(argument.arg)
         arguments.defaults = [self.visit(item) for item in arguments.defaults]
-        arguments.kw_defaults = [self.visit(item) if item is not None else None for item in arguments.kw_defaults]
+        arguments.kw_defaults = [
+            self.visit(item) if item is not None else None for item in arguments.kw_defaults
+        ]
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """`def`."""
@@ -331,7 +377,10 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
         for keyword in node.keywords:
             if keyword.arg in {"metaclass", None}:
                 self.refuse(
-                    node, "metaclass", "a class can't name its metaclass", "inherit from Enum, ABC or Protocol where you need theirs"
+                    node,
+                    "metaclass",
+                    "a class can't name its metaclass",
+                    "inherit from Enum, ABC or Protocol where you need theirs",
                 )
         node.name = self._own_name(node, node.name)
         if hasattr(node, "type_params"):
@@ -386,7 +435,9 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
         if node.module == "__future__":
             return ast.copy_location(ast.Pass(), node)
         if node.level or node.module is None:
-            self.refuse(node, "refused-import", "there are no packages to import from", "put all code into one module")
+            self.refuse(
+                node, "refused-import", "there are no packages to import from", "put all code into one module"
+            )
             return node
         if self._check_module(node, node.module):
             for alias in node.names:
@@ -417,7 +468,12 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]  # RestrictedPyt
         for name in node.kwd_attrs:
             reason = attribute_refusal(name)
             if reason:
-                self.refuse(node, "refused-attribute", f"the attribute {name} is not available: {reason}", "leave it out")
+                self.refuse(
+                    node,
+                    "refused-attribute",
+                    f"the attribute {name} is not available: {reason}",
+                    "leave it out",
+                )
         node.kwd_attrs = [mangle(name) for name in node.kwd_attrs]
         return self._plain(node)
 
@@ -455,9 +511,9 @@ for _kind in vars(ast).values():
     if isinstance(_kind, type) and issubclass(_kind, ast.operator | ast.unaryop | ast.cmpop):
         _allow(_kind.__name__)
 
-_NEAR_MODULES: Final = frozenset({"os", "sys", "requests", "httpx", "subprocess", "socket", "pathlib", "threading"}) - set(
-    dir(builtins)
-)
+_NEAR_MODULES: Final = frozenset(
+    {"os", "sys", "requests", "httpx", "subprocess", "socket", "pathlib", "threading"}
+) - set(dir(builtins))
 
 
 def _is_super(node: ast.expr) -> bool:
@@ -468,7 +524,12 @@ def _is_class_of(node: ast.expr) -> bool:
     """`type(x)` or `x.__class__`."""
     if isinstance(node, ast.Attribute):
         return node.attr == "__class__"
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "type"
+        and len(node.args) == 1
+    )
 
 
 def _class_argument(node: ast.expr) -> ast.expr:
@@ -499,4 +560,6 @@ def _leavers(statement: ast.AST, *, in_loop: bool = False) -> list[ast.AST]:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
         return []
     in_loop = in_loop or isinstance(statement, ast.For | ast.AsyncFor | ast.While)
-    return [leaver for child in ast.iter_child_nodes(statement) for leaver in _leavers(child, in_loop=in_loop)]
+    return [
+        leaver for child in ast.iter_child_nodes(statement) for leaver in _leavers(child, in_loop=in_loop)
+    ]

@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections import deque
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 import msgpack
@@ -48,6 +49,7 @@ TICK_S: Final = 0.01
 READ_BYTES: Final = 256 * 1024
 OUTCOME_BYTES_MAX: Final = 512 * 1024
 _TYPES: Final = wire.EVENT_TYPES
+_NOT_AWAITED: Final = "the handler returned a coroutine that nobody awaits; make it `async def` and await it"
 _DELIVERED: Final = wire.CODE_INDEX["delivered"]
 
 
@@ -60,12 +62,16 @@ class Item(NamedTuple):
     at: int
     """Place in the columns; -1 for all of them as one batch."""
     body: bytes
+    sequences: list[int]
+    """Of a batch: those whose events could be read."""
 
 
 class Worker:
     """Owner of the pipes, the page and, once loaded, the module."""
 
-    def __init__(self, read_fd: int, write_fd: int, page: memoryview, *, trim: Callable[[int], int] | None = None) -> None:
+    def __init__(
+        self, read_fd: int, write_fd: int, page: memoryview, *, trim: Callable[[int], int] | None = None
+    ) -> None:
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._started = page[: wire.PAGE_BYTES].cast("Q")
@@ -116,23 +122,22 @@ class Worker:
 
     def _serve_plain(self) -> None:
         os.set_blocking(self._read_fd, True)
-        while not self._is_async and not self._is_stopping:
+        while not self._is_async() and not self._is_stopping:
             data = os.read(self._read_fd, READ_BYTES)
             if not data:
                 self._exit(0)
             frames = list(self._frames.feed(data))
             for at, body in enumerate(frames):
                 frame = wire.decode_to_worker(body)
-                if isinstance(frame, wire.Invoke) and not self._is_async:
+                if isinstance(frame, wire.Invoke) and not self._is_async():
                     self._run_frame(frame)
                 else:
                     self._control(frame)
-                    if self._is_async:
+                    if self._is_async():
                         for later in frames[at + 1 :]:
                             self._take_async(wire.decode_to_worker(later))
                         break
 
-    @property
     def _is_async(self) -> bool:
         return bool(self._runners)
 
@@ -193,7 +198,6 @@ class Worker:
         self._by_type = [self._callbacks.get(name) for name in _TYPES]
         logs: bytes = msgpack.packb(invocation.take_logs()[0][:1000], unicode_errors="replace")
         gc.collect()
-        gc.freeze()
         if any(callback.is_async for callback in self._callbacks.values()):
             self._start_runners(frame)
         self._send(wire.Loaded(compiled, wire.pack_handlers(table), logs))
@@ -201,7 +205,7 @@ class Worker:
     def _refuse(self, stage: str, detail: dict[str, Any]) -> NoReturn:
         if "diagnostics" in detail:
             detail["diagnostics"] = detail["diagnostics"][:100]
-        self._send(wire.Refused(stage, msgpack.packb(detail, unicode_errors="replace")[: 1024 * 1024]))
+        self._send(wire.Refused(stage, msgpack.packb(detail, unicode_errors="replace")))
         self._exit(0)
 
     def _scope(self) -> dict[str, object]:
@@ -223,9 +227,7 @@ class Worker:
         self._module.clear()
         self._module, self._callbacks, self._by_type, self._settings = {}, {}, [], {}
         caches.clear(self._cache)
-        gc.unfreeze()
         self._return_memory()
-        gc.freeze()
         self._send(wire.Suspended())
 
     def _return_memory(self) -> None:
@@ -257,27 +259,41 @@ class Worker:
         self._flush()
 
     def _run_events(self, frame: wire.Invoke, columns: wire.Events) -> None:
-        started, by_type, unpackb, invocation = self._started, self._by_type, msgpack.unpackb, self._invocation
+        started, by_type, unpackb, invocation = (
+            self._started,
+            self._by_type,
+            msgpack.unpackb,
+            self._invocation,
+        )
         bodies, message_ids, user_keys = frame.bodies, frame.message_ids, frame.user_keys
         is_verbose = bool(frame.flags & wire.INVOKE_VERBOSE)
         settings = Settings(self._settings)
         kept = sys.getrefcount(settings)
         offset, sequence = 0, frame.first - 1
-        for type_index, size, message_id, user_key in zip(columns.types, frame.sizes, message_ids, user_keys, strict=True):
+        for type_index, size, message_id, user_key in zip(
+            columns.types, frame.sizes, message_ids, user_keys, strict=True
+        ):
             sequence += 1
             started[0] = sequence
             begun = time.perf_counter() if is_verbose else 0.0
             try:
                 event = unpackb(bodies[offset : offset + size])
                 offset += size
-                if event["type"] != _TYPES[type_index] or event.get("messageId", "") != message_id:
+                own_id = event.get("messageId")
+                if event["type"] != _TYPES[type_index] or (
+                    own_id != message_id and (message_id or type(own_id) is str)
+                ):
                     raise InvalidEventPayload("the event's header and body differ")  # noqa: TRY301  one way out
-                _check_user(event, user_key)
+                if user_key and event.get("userId") != user_key and event.get("anonymousId") != user_key:
+                    raise InvalidEventPayload("the event's header and body name different users")  # noqa: TRY301  one way out
                 callback = by_type[type_index]
                 if callback is None:
                     raise EventNotSupported(f"no handler for {_TYPES[type_index]} events")  # noqa: TRY301  one way out
                 result = callback.call(event, settings) if callback.takes_settings else callback.call(event)
-                if is_verbose or callback.is_async:
+                if type(result) is CoroutineType:
+                    result.close()
+                    raise TypeError(_NOT_AWAITED)  # noqa: TRY301  one way out
+                if is_verbose:
                     self._succeed(sequence, result, begun)
                 elif invocation.logs or invocation.dropped_bytes:
                     invocation.take_logs()
@@ -317,10 +333,13 @@ class Worker:
         self._locked = False
 
     def _row(self, sequence: int, code: int, after_ms: int, detail: bytes) -> None:
-        if not self._is_async:
+        if not self._is_async():
             if sequence > self._range_first:
                 self._ranges.append((self._range_first, sequence - self._range_first))
             self._range_first = sequence + 1
+        self._add_row(sequence, code, after_ms, detail)
+
+    def _add_row(self, sequence: int, code: int, after_ms: int, detail: bytes) -> None:
         self._failures.append(wire.Failure(sequence, code, after_ms, detail))
         self._failure_bytes += len(detail)
         if self._failure_bytes > OUTCOME_BYTES_MAX:
@@ -330,20 +349,36 @@ class Worker:
         self._started[0] = frame.first
         settings = Settings(self._settings)
         begun = time.perf_counter()
+        events, sequences = self._unpack_batch(frame.first, columns)
+        callback = self._callbacks.get("batch")
         try:
-            events = _unpack_batch(columns)
-            callback = self._callbacks.get("batch")
             if callback is None:
                 raise EventNotSupported("no handler for batches")  # noqa: TRY301  one way out
             result = callback.call(events, settings) if callback.takes_settings else callback.call(events)
+            if type(result) is CoroutineType:
+                result.close()
+                raise TypeError(_NOT_AWAITED)  # noqa: TRY301  one way out
             outcomes = handler.batch_outcomes(result, len(events))
         except BaseException as error:  # noqa: BLE001  a handler may raise anything
-            self._fail_batch(frame.first, len(frame.sizes), error, self._invocation)
+            self._fail_batch(sequences, error, self._invocation)
         else:
-            self._end_batch(frame.first, outcomes, self._invocation, (frame.flags, result, begun))
+            self._end_batch(sequences, outcomes, self._invocation, (frame.flags, result, begun))
+        self._range_first = frame.first + len(frame.sizes)
         retire(settings)
 
-    def _fail_batch(self, first: int, count: int, error: BaseException, invocation: Invocation) -> None:
+    def _unpack_batch(self, first: int, columns: wire.Events) -> tuple[list[Any], list[int]]:
+        """The events of a batch and their sequences; those that can't be read are rejected here, alone."""
+        events, sequences, offset = [], [], 0
+        for at, size in enumerate(columns.sizes):
+            try:
+                events.append(_read_event(columns.bodies[offset : offset + size], columns, at))
+                sequences.append(first + at)
+            except InvalidEventPayload as error:
+                self._fail_batch([first + at], error, self._invocation)
+            offset += size
+        return events, sequences
+
+    def _fail_batch(self, sequences: list[int], error: BaseException, invocation: Invocation) -> None:
         self._locked = True
         code = handler.code_of(error)
         logs, dropped = invocation.take_logs()
@@ -351,24 +386,34 @@ class Worker:
         after_ms = handler.after_ms_of(error)
         packed = wire.Detail(error=described, logs=logs, logs_dropped_bytes=dropped).pack()
         bare = wire.Detail(error=described).pack()
-        for at in range(count):
-            self._row(first + at, wire.CODE_INDEX[code], after_ms, bare if at else packed)
+        for at, sequence in enumerate(sequences):
+            self._add_row(sequence, wire.CODE_INDEX[code], after_ms, bare if at else packed)
         self._locked = False
 
     def _end_batch(
-        self, first: int, outcomes: list[tuple[str, str]], invocation: Invocation, report: tuple[int, Any, float]
+        self,
+        sequences: list[int],
+        outcomes: list[tuple[str, str]],
+        invocation: Invocation,
+        report: tuple[int, Any, float],
     ) -> None:
         self._locked = True
         flags, result, begun = report
         logs, dropped = invocation.take_logs()
-        for at, (code, message) in enumerate(outcomes):
+        for at, (sequence, (code, message)) in enumerate(zip(sequences, outcomes, strict=True)):
             if code == "delivered" and not flags & wire.INVOKE_VERBOSE:
-                if self._is_async:
-                    self._done.append(first + at)
+                self._done.append(sequence)
                 continue
-            error = None
+            error: dict[str, Any] | None = None
             if code != "delivered":
-                error = {"code": code, "type": "BatchStatus", "message": message, "line": None, "column": None, "traceback": []}
+                error = {
+                    "code": code,
+                    "type": "BatchStatus",
+                    "message": message,
+                    "line": None,
+                    "column": None,
+                }
+                error["traceback"] = []
             detail = wire.Detail(
                 error=error,
                 logs=logs,
@@ -377,22 +422,19 @@ class Worker:
                 duration_us=int((time.perf_counter() - begun) * 1e6),
             )
             logs, dropped = [], 0
-            self._row(first + at, wire.CODE_INDEX[code], 0, detail.pack())
-        if not self._is_async:
-            end = first + len(outcomes)
-            if end > self._range_first:
-                self._ranges.append((self._range_first, end - self._range_first))
-                self._range_first = end
+            self._add_row(sequence, wire.CODE_INDEX[code], 0, detail.pack())
         self._locked = False
 
     # --- Outcomes and time
 
     def _flush(self) -> None:
+        """Send what has ended. Locked: a tick in here must not send it twice, or into the middle of a frame."""
+        before, self._locked = self._locked, True
         ranges, failures, done = self._ranges, self._failures, self._done
-        if not (ranges or failures or done):
-            return
-        self._ranges, self._failures, self._done, self._failure_bytes = [], [], [], 0
-        self._send(wire.pack_outcomes([*ranges, *_ranges_of(done)], failures))
+        if ranges or failures or done:
+            self._ranges, self._failures, self._done, self._failure_bytes = [], [], [], 0
+            self._send(wire.pack_outcomes([*ranges, *_ranges_of(done)], failures))
+        self._locked = before
 
     def _arm(self) -> None:
         self._tick_index, self._tick_since = 0, time.monotonic()
@@ -411,10 +453,15 @@ class Worker:
             if now - self._tick_since > self._timeout_s and self._in_user_code(frame):
                 raise DeadlineExceeded(f"loading the module took longer than {self._timeout_s * 1000:.0f} ms")
             return
-        if self._is_async:
-            self._flush_from_tick()
+        if self._is_async():
+            self._flush()
             invocation = CURRENT.get()
-            if invocation is not None and invocation.is_active and self._is_late(invocation, now) and self._in_user_code(frame):
+            if (
+                invocation is not None
+                and invocation.is_active
+                and self._is_late(invocation, now)
+                and self._in_user_code(frame)
+            ):
                 raise DeadlineExceeded(self._late_message())
             return
         if not self._is_busy:
@@ -423,18 +470,11 @@ class Worker:
         if index > self._range_first and self._tick_index:
             self._ranges.append((self._range_first, index - self._range_first))
             self._range_first = index
-        self._flush_from_tick()
+        self._flush()
         if index != self._tick_index:
             self._tick_index, self._tick_since = index, now
         elif now - self._tick_since > self._timeout_s and self._in_user_code(frame):
             raise DeadlineExceeded(self._late_message())
-
-    def _flush_from_tick(self) -> None:
-        self._locked = True
-        try:
-            self._flush()
-        finally:
-            self._locked = False
 
     def _late_message(self) -> str:
         return f"took longer than {self._timeout_s * 1000:.0f} ms"
@@ -494,7 +534,7 @@ class Worker:
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        is_over = not self._is_async or (self._is_stopping and not self._in_flight and not self._queue)
+        is_over = not self._is_async() or (self._is_stopping and not self._in_flight and not self._queue)
         if is_over and not self._finished.done():
             self._finished.set_result(None)
 
@@ -504,11 +544,13 @@ class Worker:
             return
         columns = _columns(frame)
         if frame.flags & wire.INVOKE_BATCH:
-            self._queue.append(Item(frame.first, frame.flags, columns, -1, frame.bodies))
+            self._queue.append(Item(frame.first, frame.flags, columns, -1, frame.bodies, []))
         else:
             offset = 0
             for at, size in enumerate(frame.sizes):
-                self._queue.append(Item(frame.first + at, frame.flags, columns, at, frame.bodies[offset : offset + size]))
+                self._queue.append(
+                    Item(frame.first + at, frame.flags, columns, at, frame.bodies[offset : offset + size], [])
+                )
                 offset += size
         self._begin_work()
         for _ in range(min(len(self._queue), len(self._idle))):
@@ -575,15 +617,13 @@ class Worker:
     async def _run_item(self, item: Item, settings: Settings, invocation: Invocation) -> None:
         begun = time.perf_counter()
         if item.at < 0:
-            events: Any = _unpack_batch(item.columns)
+            events: Any
+            events, sequences = self._unpack_batch(item.sequence, item.columns)
+            item.sequences.extend(sequences)
             callback = self._callbacks.get("batch")
         else:
-            type_index = item.columns.types[item.at]
-            events = msgpack.unpackb(item.body)
-            if events["type"] != _TYPES[type_index] or events.get("messageId", "") != item.columns.message_ids[item.at]:
-                raise InvalidEventPayload("the event's header and body differ")
-            _check_user(events, item.columns.user_keys[item.at])
-            callback = self._by_type[type_index]
+            events = _read_event(item.body, item.columns, item.at)
+            callback = self._by_type[item.columns.types[item.at]]
         if callback is None:
             raise EventNotSupported("no handler for this type of event")
         result = callback.call(events, settings) if callback.takes_settings else callback.call(events)
@@ -591,7 +631,7 @@ class Worker:
             result = await result
         if item.at < 0:
             outcomes = handler.batch_outcomes(result, len(events))
-            self._end_batch(item.sequence, outcomes, invocation, (item.flags, result, begun))
+            self._end_batch(item.sequences, outcomes, invocation, (item.flags, result, begun))
         elif item.flags & wire.INVOKE_VERBOSE:
             logs, dropped = invocation.take_logs()
             detail = wire.Detail(
@@ -608,7 +648,7 @@ class Worker:
 
     def _fail_item(self, item: Item, error: BaseException, invocation: Invocation) -> None:
         if item.at < 0:
-            self._fail_batch(item.sequence, len(item.columns.sizes), error, invocation)
+            self._fail_batch(item.sequences, error, invocation)
         else:
             self._fail(item.sequence, error, invocation)
 
@@ -617,20 +657,21 @@ def _columns(frame: wire.Invoke) -> wire.Events:
     return wire.Events(frame.types, frame.message_ids, frame.user_keys, {}, frame.sizes, frame.bodies)
 
 
-def _check_user(event: dict[str, Any], user_key: str) -> None:
-    if user_key and event.get("userId") != user_key and event.get("anonymousId") != user_key:
+def _read_event(body: bytes, columns: wire.Events, at: int) -> dict[str, Any]:
+    """An event whose header tells the truth. Raises `InvalidEventPayload`."""
+    try:
+        event: dict[str, Any] = msgpack.unpackb(body)
+        kind, own_id, user_id, anonymous_id = (
+            event.get(name) for name in ("type", "messageId", "userId", "anonymousId")
+        )
+    except (msgpack.exceptions.UnpackException, ValueError, TypeError, AttributeError) as error:
+        raise InvalidEventPayload("the event's body can't be read") from error
+    message_id, user_key = columns.message_ids[at], columns.user_keys[at]
+    if kind != _TYPES[columns.types[at]] or (own_id != message_id and (message_id or type(own_id) is str)):
+        raise InvalidEventPayload("the event's header and body differ")
+    if user_key and user_key not in (user_id, anonymous_id):
         raise InvalidEventPayload("the event's header and body name different users")
-
-
-def _unpack_batch(columns: wire.Events) -> list[Any]:
-    events, offset = [], 0
-    for at, size in enumerate(columns.sizes):
-        event = msgpack.unpackb(columns.bodies[offset : offset + size])
-        if event["type"] != _TYPES[columns.types[at]] or event.get("messageId", "") != columns.message_ids[at]:
-            raise InvalidEventPayload(f"header and body of event {at} of the batch differ")
-        events.append(event)
-        offset += size
-    return events
+    return event
 
 
 def _rejected(error: BaseException) -> BaseException:

@@ -95,11 +95,21 @@ class Zygote:
                 self._send(["exited", worker_id, "exit", os.WEXITSTATUS(status)])
 
     def _fork(self, worker_id: int) -> None:
+        try:
+            self._fork_worker(worker_id)
+        except OSError as error:
+            # Too many processes or files: this spare fails, those that work go on.
+            sys.stderr.write(f"a worker can't be forked: {error}\n")
+            self._send(["exited", worker_id, "exit", 71])
+
+    def _fork_worker(self, worker_id: int) -> None:
         page_fd = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(page_fd, wire.PAGE_BYTES)
         page = mmap.mmap(page_fd, wire.PAGE_BYTES)
         fcntl.fcntl(page_fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        to_worker, from_worker, to_worker_http, from_worker_http = (os.pipe2(os.O_CLOEXEC) for _ in range(PIPES_A_SPARE))
+        to_worker, from_worker, to_worker_http, from_worker_http = (
+            os.pipe2(os.O_CLOEXEC) for _ in range(PIPES_A_SPARE)
+        )
         pid = os.fork()
         if pid == 0:
             keep = [to_worker[0], from_worker[1], to_worker_http[0], from_worker_http[1]]

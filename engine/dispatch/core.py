@@ -162,7 +162,11 @@ class Core:
 
     def _summary(self, lane: Lane) -> dict[str, Any]:
         destination, recent = lane.destination, lane.recent
-        failed = sum(count for code, count in recent.by_code.items() if code not in {"delivered", "filtered", "dropped"})
+        failed = sum(
+            count
+            for code, count in recent.by_code.items()
+            if code not in {"delivered", "filtered", "dropped"}
+        )
         return {
             "name": destination.name,
             "version": destination.version.number,

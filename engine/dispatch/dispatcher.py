@@ -59,10 +59,10 @@ class Dispatcher:
         frame_ms: int,
         memory_queue_mib: int,
         loop: asyncio.AbstractEventLoop,
-        version_compiled: Callable[[Destination, bytes, str], None],
     ) -> None:
         self.lanes: dict[int, Lane] = {}
         self.is_draining = False
+        self.version_compiled: Callable[[Destination, bytes, str], None] = lambda *_: None
         self.held_bytes = 0
         self._journal = journal
         self._pool = pool
@@ -72,7 +72,6 @@ class Dispatcher:
         self._frame_ms = frame_ms
         self._held_bytes_max = memory_queue_mib * wire.MIB
         self._loop = loop
-        self._version_compiled = version_compiled
         self._cpus = os.cpu_count() or 1
         self._unsettled: dict[int, Work] = {}
         self._finished: list[Work] = []
@@ -335,7 +334,7 @@ class Dispatcher:
         """The module is loaded; code compiled anew is kept."""
         lane = self._of_worker[worker.id]
         if frame.code is not None:
-            self._version_compiled(lane.destination, frame.code, self._pool.policy_key)
+            self.version_compiled(lane.destination, frame.code, self._pool.policy_key)
         self.pump(lane)
 
     def refused(self, worker: Worker, frame: wire.Refused) -> None:

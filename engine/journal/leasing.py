@@ -51,7 +51,7 @@ def lease_chunks(
         attempt, alone = attempt_of(state)
         chunk = Chunk(destination_id, events, accepted_ms, due_ms, attempt, alone, origins)
         done = store.done_bits(chunk_id) if chunk_id in inventory.partial else 0
-        leases.append(Lease(chunk_id, chunk, ((1 << len(chunk)) - 1) ))
+        leases.append(Lease(chunk_id, chunk, ((1 << len(chunk)) - 1) & ~done))
         inventory.take(destination_id, chunk_id)
     for place, reason in damaged:
         _move_aside(store, inventory, destination_id, place, reason)

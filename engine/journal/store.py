@@ -342,7 +342,11 @@ class Store:
                 return f"the journal has reached its limit of {self._pages_max * PAGE_BYTES >> 20} MiB"
             self._db.execute(f"PRAGMA max_page_count = {self._pages_max}")
         try:
-            if self._reserve_bytes:
+            if self._missing_bytes() > 0:
+                # More than the reserve alone, else the next append would only cost it again.
+                room = os.statvfs(self.path.parent)
+                if room.f_bavail * room.f_frsize < self._reserve_bytes + 2 * WAL_BYTES:
+                    return "the disk is full"
                 self._allocate()
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -350,12 +354,17 @@ class Store:
             return f"no room for the reserve of {self._reserve_bytes >> 20} MiB: {error.strerror}"
         return ""
 
+    def _missing_bytes(self) -> int:
+        try:
+            return self._reserve_bytes - self._reserve_path.stat().st_size
+        except FileNotFoundError:
+            return self._reserve_bytes
+
     def _allocate(self) -> None:
         file = os.open(self._reserve_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(file).st_size < self._reserve_bytes:
-                os.posix_fallocate(file, 0, self._reserve_bytes)
-                os.fsync(file)
+            os.posix_fallocate(file, 0, self._reserve_bytes)
+            os.fsync(file)
         finally:
             os.close(file)
 

@@ -77,7 +77,7 @@ class Pool:
         self._zygote: Zygote | None = None
         self._workers: dict[int, Worker] = {}
         self._ids = itertools.count(1)
-        self._requested = 0
+        self._requested: set[int] = set()
         self._respawns = 0
         self._started_at = 0.0
         self._ticks = 0
@@ -169,15 +169,16 @@ class Pool:
 
     def _refill(self) -> None:
         spares = sum(1 for worker in self._workers.values() if worker.state is WorkerState.SPARE)
-        missing = self.options.spares - spares - self._requested
+        missing = self.options.spares - spares - len(self._requested)
         if self._zygote is None or self._is_stopping:
             return
         for _ in range(missing):
-            self._requested += 1
-            self._zygote.request_fork(next(self._ids))
+            worker_id = next(self._ids)
+            self._requested.add(worker_id)
+            self._zygote.request_fork(worker_id)
 
     def _spare(self, fds: SpareFds) -> None:
-        self._requested -= 1
+        self._requested.discard(fds.id)
         self._workers[fds.id] = Worker(fds, loop=self._loop, clock=self._clock, pool=self)
 
     def _announce_spare(self) -> None:
@@ -208,6 +209,10 @@ class Pool:
     def _exited(self, worker_id: int, kind: str, number: int) -> None:
         worker = self._workers.get(worker_id)
         if worker is None:
+            if worker_id in self._requested:
+                # It couldn't be forked: try again when something has changed, not at once.
+                self._requested.discard(worker_id)
+                self._loop.call_later(1.0, self._refill)
             return
         self._forget(worker)
         self.deaths[f"{kind} {number}"] = self.deaths.get(f"{kind} {number}", 0) + 1
@@ -222,7 +227,8 @@ class Pool:
         is_young = self._clock.monotonic() - self._started_at < 10
         self._respawns = self._respawns + 1 if is_young else 0
         log.error("zygote_died", respawns=self._respawns)
-        self._zygote, self._requested = None, 0
+        self._zygote = None
+        self._requested.clear()
         workers = list(self._workers.values())
         for worker in workers:
             self._forget(worker)

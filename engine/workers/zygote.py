@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgpack
 import structlog
 
 from engine.errors import Unavailable
@@ -89,7 +90,13 @@ class Zygote:
         ours.setblocking(False)
         self._socket = ours
         self._hello = loop.create_future()
-        arguments = ["-I", "-m", "sandbox.zygote", str(theirs.fileno()), *(["--degraded"] if is_degraded_allowed else [])]
+        arguments = [
+            "-I",
+            "-m",
+            "sandbox.zygote",
+            str(theirs.fileno()),
+            *(["--degraded"] if is_degraded_allowed else []),
+        ]
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -108,11 +115,13 @@ class Zygote:
             return await asyncio.wait_for(self._hello, HELLO_S_MAX)
         except TimeoutError:
             self._end()
-            raise Unavailable("the zygote didn't start in time", remedy="see the log for what it printed") from None
+            raise Unavailable(
+                "the zygote didn't start in time", remedy="see the log for what it printed"
+            ) from None
 
     def request_fork(self, worker_id: int) -> None:
         """Ask for a spare; `on_spare` follows."""
-        self._unsent.append(wire.msgpack.packb(["fork", worker_id]))
+        self._unsent.append(msgpack.packb(["fork", worker_id]))
         self._flush()
 
     def _flush(self) -> None:
@@ -162,7 +171,9 @@ class Zygote:
             self._hello.set_result(Hello(str(rest[0]), [[str(cell) for cell in row] for row in rest[1]]))
         elif verb == "failed" and self._hello is not None and not self._hello.done():
             layer, answer, remedy = map(str, rest)
-            self._hello.set_exception(Unavailable(f"the jail's layer {layer} doesn't hold: {answer}", remedy=remedy))
+            self._hello.set_exception(
+                Unavailable(f"the jail's layer {layer} doesn't hold: {answer}", remedy=remedy)
+            )
         else:
             raise ValueError(f"the zygote said {verb!r} out of turn")
 
@@ -218,7 +229,9 @@ def _spare(worker_id: int, fds: list[int]) -> SpareFds:
         os.set_blocking(fd, False)
     page = mmap.mmap(page_fd, wire.PAGE_BYTES, prot=mmap.PROT_READ)
     os.close(page_fd)
-    return SpareFds(worker_id, _pid_of(pidfd), pidfd, write_fd, read_fd, egress_write_fd, egress_read_fd, page)
+    return SpareFds(
+        worker_id, _pid_of(pidfd), pidfd, write_fd, read_fd, egress_write_fd, egress_read_fd, page
+    )
 
 
 def _pid_of(pidfd: int) -> int:

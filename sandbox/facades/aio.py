@@ -87,8 +87,8 @@ class TaskGroup:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        return await self._group.__aexit__(kind, error, traceback)
+    ) -> None:
+        await self._group.__aexit__(kind, error, traceback)
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any], *, name: str | None = None) -> Handle:
         """Start it; the group waits for it."""
@@ -96,4 +96,9 @@ class TaskGroup:
         return Handle(self._group.create_task(coroutine))
 
 
-NAMES: Final[dict[str, Any]] = {"gather": gather, "sleep": sleep, "wait_for": wait_for, "TaskGroup": TaskGroup}
+NAMES: Final[dict[str, Any]] = {
+    "gather": gather,
+    "sleep": sleep,
+    "wait_for": wait_for,
+    "TaskGroup": TaskGroup,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -26,5 +27,11 @@ class suppress:  # noqa: N801  the library's name
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None) -> bool:
-        return kind is not None and issubclass(kind, self.exceptions) and not issubclass(kind, Fatal)
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> bool:
+        return (
+            kind is not None
+            and issubclass(kind, self.exceptions)
+            and not issubclass(kind, (Fatal, asyncio.CancelledError))
+        )

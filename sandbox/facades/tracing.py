@@ -18,7 +18,9 @@ def format_exc(limit: int | None = None) -> str:
     while traceback is not None:
         frame = traceback.tb_frame
         if frame.f_globals.get("__name__") == USER_MODULE:
-            lines.append(f'  File "{frame.f_code.co_filename}", line {traceback.tb_lineno}, in {frame.f_code.co_name}\n')
+            lines.append(
+                f'  File "{frame.f_code.co_filename}", line {traceback.tb_lineno}, in {frame.f_code.co_name}\n'
+            )
         traceback = traceback.tb_next
     kept = lines[:limit] if limit is not None else lines
     return "".join(["Traceback (most recent call last):\n", *kept, f"{type(error).__name__}: {error}\n"])

@@ -63,7 +63,12 @@ def find_handlers(module: dict[str, Any]) -> tuple[dict[str, Callback], list[Han
             problems += _near_miss(name, line)
         elif event_type in callbacks:
             problems.append(
-                _problem(line, "two-spellings", f"{name} is a second handler for {event_type} events", "keep one of the two")
+                _problem(
+                    line,
+                    "two-spellings",
+                    f"{name} is a second handler for {event_type} events",
+                    "keep one of the two",
+                )
             )
         else:
             count, reason = _parameters(value)
@@ -105,17 +110,14 @@ def _parameters(value: Any) -> tuple[int, str]:
         parameters = list(inspect.signature(value).parameters.values())
     except (TypeError, ValueError):
         return 2, ""
-    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
-        return 2, "has a keyword-only parameter that nothing fills"
     positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return 2, "" if len([p for p in positional if p.default is p.empty]) <= 2 else "takes more than event and settings"
-    if not positional:
-        return 0, "takes no event"
-    required = [p for p in positional if p.default is p.empty]
-    if len(required) > 2:
-        return 2, f"takes {len(required)} arguments; a handler gets event and settings"
-    return min(len(positional), 2), ""
+    if len(positional) < len(parameters):
+        return 2, "has parameters that nothing fills"
+    if not 1 <= len(positional) <= 2:
+        return 2, f"takes {len(positional)} arguments; a handler gets event and settings"
+    if inspect.isgeneratorfunction(value) or inspect.isasyncgenfunction(value):
+        return 2, "is a generator, which would never run; use return instead of yield, or a helper"
+    return len(positional), ""
 
 
 # --- What a call came to
@@ -134,6 +136,9 @@ _CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 def code_of(error: BaseException) -> str:
     """The outcome code of what a handler raised; subclasses keep their parent's."""
+    if isinstance(error, BaseExceptionGroup):
+        codes = [code_of(inner) for inner in error.exceptions]
+        return "timeout" if "timeout" in codes else codes[0]
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
@@ -151,7 +156,7 @@ def describe(error: BaseException, code: str, filename: str) -> dict[str, Any]:
     frames = list(_user_frames(error.__traceback__, filename))[-FRAMES_MAX:]
     try:
         message = str(error)[:MESSAGE_CHARS_MAX]
-    except Exception:  # noqa: BLE001  the user's __str__ may do anything
+    except BaseException:  # noqa: BLE001  the user's __str__ may do anything
         message = "(its message can't be shown)"
     last = frames[-1] if frames else {"line": None, "column": None}
     if isinstance(error, SyntaxError):
@@ -192,7 +197,7 @@ def show_result(value: Any) -> str | None:
         return None
     try:
         return repr(value)[:RESULT_CHARS_MAX]
-    except Exception:  # noqa: BLE001  the user's __repr__ may do anything
+    except BaseException:  # noqa: BLE001  the user's __repr__ may do anything
         return f"<{type(value).__name__}>"
 
 
@@ -206,7 +211,9 @@ def batch_outcomes(result: Any, count: int) -> list[tuple[str, str]]:
     if not isinstance(result, list | tuple) or not any(_has_status(item) for item in result):
         return [("delivered", "")] * count
     if len(result) != count:
-        raise ValueError(f"on_batch returned {len(result)} statuses for {count} events; return one an event, in order")
+        raise ValueError(
+            f"on_batch returned {len(result)} statuses for {count} events; return one an event, in order"
+        )
     outcomes = []
     for at, item in enumerate(result):
         if not _has_status(item):

@@ -1,0 +1,136 @@
+"""The table of operations: name → request model and what is called. Streams are marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import UsageError
+from engine.events import encode_events
+from sandbox.wire import BATCH_EVENTS_MAX, SOURCE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from engine.dispatch.core import Core
+
+
+class Request(BaseModel):
+    """Arguments of an operation: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+_NAME: Final = Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f/]+$")
+
+
+class Nothing(Request):
+    """An operation without arguments."""
+
+
+class Named(Request):
+    """An operation on one destination."""
+
+    name: str = _NAME
+
+
+class Deploy(Named):
+    """A function's source, for the destination of this name."""
+
+    source: str = Field(max_length=SOURCE_BYTES_MAX)
+    filename: str = Field(default="function.py", min_length=1, max_length=200)
+    settings: dict[str, Any] = {}
+    limits: dict[str, int] = {}
+
+
+class Test(Request):
+    """A function's source and events to try it with."""
+
+    source: str = Field(max_length=SOURCE_BYTES_MAX)
+    filename: str = Field(default="function.py", min_length=1, max_length=200)
+    events: list[dict[str, Any]] = Field(min_length=1, max_length=BATCH_EVENTS_MAX)
+    settings: dict[str, Any] = {}
+    limits: dict[str, int] = {}
+    batch: bool = False
+
+
+class Remove(Named):
+    """A destination to forget."""
+
+    discard: bool = False
+
+
+class Logs(Named):
+    """A destination whose failures, or attempts, are wanted."""
+
+    follow: bool = False
+
+
+async def _deploy(core: Core, request: Deploy) -> Any:
+    return await core.deploy(**request.model_dump())
+
+
+async def _test(core: Core, request: Test) -> Any:
+    arguments = request.model_dump()
+    return await core.test(**{**arguments, "events": encode_events(arguments["events"])})
+
+
+async def _list(core: Core, _request: Nothing) -> Any:
+    return core.list_destinations()
+
+
+async def _show(core: Core, request: Named) -> Any:
+    return await core.show(request.name)
+
+
+async def _remove(core: Core, request: Remove) -> Any:
+    return await core.remove(request.name, discard=request.discard)
+
+
+async def _stats(core: Core, _request: Nothing) -> Any:
+    return await core.stats()
+
+
+async def _workers(core: Core, _request: Nothing) -> Any:
+    return core.workers()
+
+
+def _logs(core: Core, request: Logs) -> AsyncIterator[dict[str, Any]]:
+    return core.logs(request.name, follow=request.follow)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`call(core, request)` is awaited; of a stream it is iterated."""
+
+    request: type[Request]
+    call: Callable[[Any, Any], Any]
+    is_stream: bool = False
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "deploy": Operation(Deploy, _deploy),
+    "test": Operation(Test, _test),
+    "list": Operation(Nothing, _list),
+    "show": Operation(Named, _show),
+    "remove": Operation(Remove, _remove),
+    "stats": Operation(Nothing, _stats),
+    "workers": Operation(Nothing, _workers),
+    "logs": Operation(Logs, _logs, is_stream=True),
+}
+
+
+def parse(name: str, arguments: dict[str, Any]) -> tuple[Operation, Request]:
+    """The operation and its checked request. Raises `UsageError` naming every wrong argument."""
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        raise UsageError(f"there is no operation {name[:80]!r}", remedy=f"there are {', '.join(OPERATIONS)}")
+    try:
+        return operation, operation.request.model_validate(arguments)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:10]
+        )
+        raise UsageError(f"{name}: {problems}", remedy="call it again with these arguments mended") from None

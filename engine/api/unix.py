@@ -1,0 +1,340 @@
+"""The Unix socket: connections, frames, flow.
+
+A connection's replies of one turn of the loop go out in one write. What isn't read stays in the kernel: while the
+journal is behind, or the client doesn't take its replies, its connection isn't read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from engine.api import frames
+from engine.api.auth import check_peer, peer_of
+from engine.api.operations import parse
+from engine.dispatch.tally import Tally
+from engine.errors import ConfigurationError, EngineError, InvalidEvent, Unavailable, UsageError
+from sandbox import wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from engine.dispatch.core import Core
+
+log = structlog.get_logger()
+
+PATH_BYTES_MAX: Final = 107
+"""What the kernel takes (`sun_path`), its final zero left out."""
+CONNECTIONS_MAX: Final = 1_024
+REQUESTS_MAX: Final = 64
+"""Calls and streams at once on a connection; submits aren't counted, the journal bounds them."""
+CREDIT_MAX: Final = 10_000
+
+
+class Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, server: UnixServer) -> None:
+        self._server = server
+        self._core = server.core
+        self._transport: asyncio.Transport | None = None
+        self._buffer = wire.FrameBuffer(wire.CLIENT_FRAME_BYTES_MAX)
+        self._is_welcome = False
+        self._replies: list[bytes] = []
+        self._requests: dict[int, asyncio.Task[None]] = {}
+        self._credits: dict[int, asyncio.Semaphore] = {}
+        self._is_full = False
+        self._relief: asyncio.Task[None] | None = None
+
+    # --- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Check who it is; count it."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server.connections.add(self)
+        try:
+            check_peer(peer_of(transport.get_extra_info("socket")))
+            if len(self._server.connections) > CONNECTIONS_MAX:
+                raise Unavailable(
+                    f"{CONNECTIONS_MAX} clients are connected", remedy="close some, or use fewer connections"
+                )
+        except EngineError as error:
+            self._fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """Its streams end with it; what it submitted stays submitted."""
+        self._server.connections.discard(self)
+        self._transport = None
+        for task in self._requests.values():
+            task.cancel()
+        if self._relief is not None:
+            self._relief.cancel()
+
+    def pause_writing(self) -> None:
+        """It doesn't take its replies: read nothing more from it."""
+        self._is_full = True
+        self._update_reading()
+
+    def resume_writing(self) -> None:
+        """It takes them again."""
+        self._is_full = False
+        self._update_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Whatever it sends: anything but good frames ends the connection, and nothing else."""
+        try:
+            for body in self._buffer.feed(data):
+                frame = frames.decode(body, frames.FROM_CLIENT)
+                if isinstance(frame, frames.Submit) and self._is_welcome:
+                    self._submit(frame)
+                else:
+                    self._take(frame)
+        except wire.WireError as error:
+            self._fail(
+                UsageError(
+                    f"not this daemon's protocol: {error}", remedy="see engine/README.md for the frames"
+                )
+            )
+        if self._core.congested:
+            self._update_reading()
+
+    def _update_reading(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._is_full or self._core.congested:
+            self._transport.pause_reading()
+            if not self._is_full and self._relief is None:
+                self._relief = asyncio.get_running_loop().create_task(self._wait_for_relief())
+        else:
+            self._transport.resume_reading()
+
+    async def _wait_for_relief(self) -> None:
+        await self._core.relieved()
+        self._relief = None
+        self._update_reading()
+
+    def _fail(self, error: EngineError) -> None:
+        """Say why, and close."""
+        log.info("connection_refused", code=error.code, reason=error.message)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(
+                frames.Error(-1, error.code, error.message, error.remedy, error.data).pack()
+            )
+            self._transport.close()
+
+    # --- Replies
+
+    def reply(self, frame: wire.Frame) -> None:
+        """Send it with the others of this turn of the loop."""
+        if not self._replies:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._replies.append(frame.pack())
+
+    def _flush(self) -> None:
+        replies, self._replies = self._replies, []
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(replies))
+
+    def reply_error(self, request_id: int, error: EngineError) -> None:
+        """A request failed."""
+        self.reply(frames.Error(request_id, error.code, error.message, error.remedy, error.data))
+
+    # --- Requests
+
+    def _take(self, frame: wire.Frame) -> None:
+        if not self._is_welcome:
+            if not isinstance(frame, frames.Hello):
+                raise wire.WireError("the first frame is Hello")
+            if frame.protocol != wire.PROTOCOL_VERSION:
+                raise wire.WireError(f"protocol {frame.protocol}; this daemon speaks {wire.PROTOCOL_VERSION}")
+            self._is_welcome = True
+            self.reply(frames.Welcome(wire.PROTOCOL_VERSION, LIMITS, {"pid": os.getpid()}))
+        elif isinstance(frame, frames.Call):
+            self._call(frame)
+        elif isinstance(frame, frames.Credit):
+            credit = self._credits.get(frame.id)
+            if not 0 < frame.count <= CREDIT_MAX:
+                raise wire.WireError(f"a credit is 1 to {CREDIT_MAX}")
+            for _ in range(frame.count if credit is not None else 0):
+                assert credit is not None
+                credit.release()
+        elif isinstance(frame, frames.Cancel):
+            task = self._requests.get(frame.id)
+            if task is not None:
+                task.cancel()
+        else:
+            raise wire.WireError(f"{type(frame).__name__} out of turn")
+
+    def _submit(self, frame: frames.Submit) -> None:
+        request_id, count = frame.id, len(frame.sizes)
+        try:
+            events = frame.events()
+            tally = (
+                Tally(count, lambda tally: self._settled(request_id, tally))
+                if frame.flags & frames.SUBMIT_WAIT
+                else None
+            )
+            self._core.submit(
+                frame.destination, events, lambda error: self._acked(request_id, count, error), tally
+            )
+        except wire.WireError as error:
+            self.reply_error(
+                request_id, InvalidEvent(str(error), remedy="encode events as engine.client does")
+            )
+        except EngineError as error:
+            self.reply_error(request_id, error)
+
+    def _acked(self, request_id: int, count: int, error: EngineError | None) -> None:
+        if error is None:
+            self.reply(frames.Accepted(request_id, count, 0))
+        else:
+            self.reply_error(request_id, error)
+
+    def _settled(self, request_id: int, tally: Tally) -> None:
+        self.reply(
+            frames.Settled(
+                request_id,
+                tally.delivered,
+                tally.discarded,
+                tally.retrying,
+                tally.dead,
+                tally.by_code,
+                tally.first_details,
+            )
+        )
+
+    def _call(self, frame: frames.Call) -> None:
+        if frame.id in self._requests:
+            raise wire.WireError(f"request {frame.id} is still running")
+        if len(self._requests) >= REQUESTS_MAX:
+            self.reply_error(
+                frame.id, Unavailable(f"{REQUESTS_MAX} requests are running", remedy="wait for one to end")
+            )
+            return
+        try:
+            operation, request = parse(frame.operation, frame.arguments)
+        except EngineError as error:
+            self.reply_error(frame.id, error)
+            return
+        run = (
+            self._stream(frame.id, operation.call(self._core, request))
+            if operation.is_stream
+            else self._run(frame.id, operation.call(self._core, request))
+        )
+        if operation.is_stream:
+            self._credits[frame.id] = asyncio.Semaphore(0)
+        task = asyncio.get_running_loop().create_task(self._guard(frame.id, run))
+        self._requests[frame.id] = task
+        task.add_done_callback(lambda _: self._requests.pop(frame.id, None))
+
+    async def _guard(self, request_id: int, run: Any) -> None:
+        try:
+            await run
+        except asyncio.CancelledError:
+            self.reply(frames.End(request_id))
+        except EngineError as error:
+            self.reply_error(request_id, error)
+        except Exception:
+            log.exception("operation_failed")
+            self.reply_error(
+                request_id,
+                EngineError("the daemon failed at this; its log says why", remedy="report it with that log"),
+            )
+        finally:
+            self._credits.pop(request_id, None)
+
+    async def _run(self, request_id: int, call: Any) -> None:
+        self.reply(frames.Result(request_id, await call))
+
+    async def _stream(self, request_id: int, items: AsyncIterator[dict[str, Any]]) -> None:
+        async for item in items:
+            await self._credits[request_id].acquire()
+            self.reply(frames.Item(request_id, item))
+        self.reply(frames.End(request_id))
+
+    def close(self) -> None:
+        """The daemon stops: send what is ready, and hang up."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+
+LIMITS: Final = {
+    "event_bytes_max": wire.EVENT_BYTES_MAX,
+    "submit_events_max": wire.SUBMIT_EVENTS_MAX,
+    "frame_bytes_max": wire.CLIENT_FRAME_BYTES_MAX,
+    "requests_max": REQUESTS_MAX,
+}
+
+
+class UnixServer:
+    """Owner of the listening socket."""
+
+    def __init__(self, core: Core, path: Path, mode: int) -> None:
+        self.core = core
+        self.connections: set[Connection] = set()
+        self._path = path
+        self._mode = mode
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises `ConfigurationError` for a path that can't be used, `Unavailable` if somebody answers on it."""
+        path = str(self._path)
+        if len(os.fsencode(path)) > PATH_BYTES_MAX:
+            raise ConfigurationError(
+                f"the socket's path {path} is longer than {PATH_BYTES_MAX} bytes",
+                remedy="choose a shorter one with --socket",
+            )
+        self._remove_stale()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            listener.bind(path)
+        except OSError as error:
+            listener.close()
+            raise ConfigurationError(
+                f"the socket {path} can't be made: {error.strerror}",
+                remedy="choose another place with --socket",
+            ) from None
+        finally:
+            os.umask(before)
+        os.chmod(path, self._mode)  # noqa: PTH101  the path as it was bound
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            lambda: Connection(self), sock=listener, backlog=256
+        )
+
+    def _remove_stale(self) -> None:
+        """Remove a socket that nobody answers on."""
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(self._path.lstat().st_mode):
+                raise ConfigurationError(
+                    f"{self._path} exists and is no socket", remedy="choose another place with --socket"
+                )
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                try:
+                    probe.connect(str(self._path))
+                except ConnectionRefusedError:
+                    self._path.unlink()
+                    return
+            raise Unavailable(
+                f"another daemon answers on {self._path}", remedy="stop it, or choose another --socket"
+            )
+
+    def stop_listening(self) -> None:
+        """Take no new connections."""
+        if self._server is not None:
+            self._server.close()
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for connection in list(self.connections):
+            connection.close()

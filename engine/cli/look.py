@@ -1,0 +1,107 @@
+"""`engine list`, `show`, `remove`, `stats`, `workers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from engine.cli import output
+from engine.client import Client
+
+_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+
+
+@click.command("list")
+@_json
+def list_command(is_json: bool) -> None:
+    """List destinations."""
+    with Client() as client:
+        rows = client.list()
+    if is_json:
+        output.as_json(rows)
+    elif not rows:
+        click.echo("no destinations; `engine deploy FILE --name NAME` makes one")
+    else:
+        columns = [
+            "name",
+            "version",
+            "state",
+            "workers",
+            "ready",
+            "in_flight",
+            "delivered",
+            "failed",
+            "deployed",
+        ]
+        output.table(rows, columns)
+
+
+@click.command("show")
+@click.argument("name")
+@_json
+def show_command(name: str, is_json: bool) -> None:
+    """Show one destination."""
+    with Client() as client:
+        shown = client.show(name)
+    if is_json:
+        output.as_json(shown)
+    else:
+        _fields(shown)
+
+
+@click.command("remove")
+@click.argument("name")
+@click.option("--discard", is_flag=True, help="Discard events that wait, too.")
+@_json
+def remove_command(name: str, discard: bool, is_json: bool) -> None:
+    """Remove a destination."""
+    with Client() as client:
+        removed = client.remove(name, discard=discard)
+    if is_json:
+        output.as_json(removed)
+    else:
+        click.echo(f"removed {output.clean(name)}; {removed['discarded']} stored events discarded")
+
+
+@click.command("stats")
+@_json
+def stats_command(is_json: bool) -> None:
+    """Show what the daemon has done."""
+    with Client() as client:
+        stats = client.stats()
+    if is_json:
+        output.as_json(stats)
+    else:
+        _fields(stats)
+
+
+@click.command("workers")
+@_json
+def workers_command(is_json: bool) -> None:
+    """Show the worker processes."""
+    with Client() as client:
+        rows = client.workers()
+    if is_json:
+        output.as_json(rows)
+    else:
+        output.table(
+            rows, ["id", "pid", "state", "destination", "in_flight", "invocations", "used_mib", "age_s"]
+        )
+
+
+def _fields(value: dict[str, Any], indent: str = "") -> None:
+    width = max((len(key) for key in value), default=0)
+    for key, item in value.items():
+        if isinstance(item, dict):
+            click.echo(f"{indent}{output.clean(key)}")
+            _fields(item, indent + "  ")
+        elif isinstance(item, list) and item and isinstance(item[0], dict):
+            click.echo(f"{indent}{output.clean(key)}")
+            for row in item:
+                click.echo(
+                    f"{indent}  {', '.join(f'{name} {output.clean(cell)}' for name, cell in row.items())}"
+                )
+        else:
+            text = ", ".join(map(output.clean, item)) if isinstance(item, list) else output.clean(item)
+            click.echo(f"{indent}{output.clean(key).ljust(width)}  {text}")

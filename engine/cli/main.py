@@ -1,0 +1,81 @@
+"""The command group: commands are imported when they are called, so that `--help` takes no longer than it must."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Final
+
+import click
+
+from engine.errors import EngineError
+
+COMMANDS: Final = {
+    "serve": ("engine.cli.serve", "Run the daemon."),
+    "init": ("engine.cli.function", "Write a new function with manifest, events and a test."),
+    "test": ("engine.cli.function", "Run a function on events; no daemon needed."),
+    "deploy": ("engine.cli.function", "Deploy a function as a destination."),
+    "submit": ("engine.cli.events", "Send events to a destination."),
+    "logs": ("engine.cli.events", "Show recent failures of a destination."),
+    "list": ("engine.cli.look", "List destinations."),
+    "show": ("engine.cli.look", "Show one destination."),
+    "remove": ("engine.cli.look", "Remove a destination."),
+    "stats": ("engine.cli.look", "Show what the daemon has done."),
+    "workers": ("engine.cli.look", "Show the worker processes."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows the commands' names and lines of help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """All names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """Import one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        """Names and lines from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="engine", prog_name="engine")
+def cli() -> None:
+    """Run your users' Python safely and fast on a stream of events."""
+
+
+def run() -> int:
+    """Run one command; the exit status."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except EngineError as error:
+        click.echo(f"engine: {error}", err=True)
+        return error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001  whatever else went wrong is a mistake of ours
+        if os.environ.get("ENGINE_DEBUG"):
+            raise
+        click.echo(
+            f"engine: internal error: {type(error).__name__}: {error}\n  → report it; ENGINE_DEBUG=1 shows where",
+            err=True,
+        )
+        return 1
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,176 @@
+"""Every setting of the daemon in one table: name with unit, default, bounds, meaning.
+
+From strongest to weakest: flags, `ENGINE_…` variables, `engine.toml`, the defaults here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from engine.errors import ConfigurationError, UsageError
+from engine.model import Limits
+from engine.paths import LIMIT_OPTIONS, default_data_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX: Final = "ENGINE_"
+
+
+def _int(default: int, low: int, high: int, meaning: str) -> Any:
+    return field(default=default, metadata={"low": low, "high": high, "meaning": meaning})
+
+
+def _text(default: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The daemon's settings, checked."""
+
+    data_dir: str = _text("", "where journal and registry live; ~/.local/state/engine")
+    socket: str = _text("", "path of the Unix socket; engine.sock in the data directory")
+    socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket")
+    spares: int = _int(4, 1, 64, "jailed workers kept ready ahead of need")
+    workers_max: int = _int(256, 1, 4096, "bound workers at once")
+    timeout_ms: int = _int(
+        5_000, 50, 900_000, "an invocation's deadline, unless its destination says otherwise"
+    )
+    memory_mib: int = _int(128, 8, 16_384, "what a worker may use beyond what it starts with")
+    concurrency: int = _int(16, 1, 1_024, "invocations of a destination at once")
+    batch_size: int = _int(20, 1, 400, "events that close a batch")
+    batch_wait_ms: int = _int(10_000, 10, 900_000, "the longest that a batch waits")
+    suspend_after_s: int = _int(60, 1, 86_400, "idle time after which a worker is suspended")
+    stop_after_s: int = _int(300, 1, 86_400, "idle time after which a worker is stopped")
+    frame_ms: int = _int(20, 1, 1_000, "work that a worker is sent at a time")
+    memory_queue_mib: int = _int(64, 1, 16_384, "events kept in memory; the rest waits on disk")
+    retry_first_ms: int = _int(1_000, 10, 3_600_000, "pause before the first retry")
+    retry_cap_ms: int = _int(900_000, 10, 86_400_000, "the longest pause between retries")
+    retry_for_s: int = _int(14_400, 1, 2_592_000, "how long after acceptance a failure is retried")
+    drain_timeout_s: int = _int(10, 0, 3_600, "how long a stop waits for what is running")
+    journal_size_max_mib: int = _int(0, 0, 1 << 24, "the journal's limit on disk; 0 is none")
+    shelf_days: int = _int(7, 1, 3_650, "how long dead and discarded events are kept")
+    shelf_mib: int = _int(1_024, 1, 1 << 20, "how much of them is kept")
+    log_format: str = _text("text", "how the daemon logs", ("text", "json"))
+    log_level: str = _text("info", "what the daemon logs", ("debug", "info", "warning", "error"))
+    allow_degraded: bool = field(
+        default=False, metadata={"meaning": "serve although this host refuses namespaces"}
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """A destination's limits where it says nothing."""
+        return Limits(
+            timeout_ms=self.timeout_ms,
+            memory_mib=self.memory_mib,
+            concurrency=self.concurrency,
+            batch_size=self.batch_size,
+            batch_wait_ms=self.batch_wait_ms,
+        )
+
+
+LIMIT_NAMES: Final = tuple(name for name, _ in LIMIT_OPTIONS)
+"""Settings that a destination may choose for itself."""
+
+
+def load(path: Path | None, overrides: Mapping[str, Any], env: Mapping[str, str]) -> Config:
+    """Join file, environment and flags (those not None). Raises `ConfigurationError` with everything that is wrong."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    if path is not None:
+        values.update(_read(path))
+    known = {item.name for item in fields(Config)}
+    values.update(
+        {
+            name: env[key]
+            for name in known
+            if (key := ENVIRONMENT_PREFIX + name.upper()) in env and env[key] != ""
+        }
+    )
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name} is no setting" + (f"; did you mean {close[0]}?" if close else ""))
+            continue
+        try:
+            checked[name] = _check(name, value)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigurationError(
+            "; ".join(problems), remedy="engine/docs/operations.md lists every setting with its bounds"
+        )
+    data_dir = checked.get("data_dir") or str(default_data_dir(env))
+    return Config(
+        **{**checked, "data_dir": data_dir, "socket": checked.get("socket") or f"{data_dir}/engine.sock"}
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} can't be read: {error.strerror}", remedy="name another file with --config"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}", remedy="mend the line it names") from None
+
+
+def _check(name: str, value: Any) -> Any:
+    item = next(entry for entry in fields(Config) if entry.name == name)
+    if isinstance(item.default, bool):
+        if value in (True, "1", "true", "yes"):
+            return True
+        if value in (False, "0", "false", "no"):
+            return False
+        raise ValueError(f"{name} is true or false, not {value!r}")
+    if isinstance(item.default, int):
+        try:
+            number = int(value, 0) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError(f"{name} is a whole number, not {value!r}") from None
+        if type(number) is not int or not item.metadata["low"] <= number <= item.metadata["high"]:
+            raise ValueError(
+                f"{name} is a whole number from {item.metadata['low']} to {item.metadata['high']}, not {value!r}"
+            )
+        return number
+    if not isinstance(value, str | Path):
+        raise ValueError(f"{name} is text, not {value!r}")
+    choices = item.metadata.get("choices")
+    if choices and str(value) not in choices:
+        raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")
+    return str(value)
+
+
+def check_limits(limits: Mapping[str, Any], defaults: Limits) -> Limits:
+    """A destination's limits over the daemon's. Raises `UsageError` with everything that is wrong."""
+    problems, checked = [], {}
+    for name, value in limits.items():
+        if name not in LIMIT_NAMES:
+            problems.append(f"{name} is no limit; there are {', '.join(LIMIT_NAMES)}")
+            continue
+        try:
+            checked[name] = _check(name, value)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError("; ".join(problems), remedy="choose a value within the bounds")
+    return Limits(**{**{name: getattr(defaults, name) for name in LIMIT_NAMES}, **checked})
+
+
+def settings_table() -> list[tuple[str, str, str, str]]:
+    """(name, default, bounds, meaning) for the documentation."""
+    rows = []
+    for item in fields(Config):
+        low, high = item.metadata.get("low"), item.metadata.get("high")
+        bounds = f"{low} to {high}" if low is not None else ", ".join(item.metadata.get("choices", ()))
+        rows.append((item.name, str(item.default), bounds, item.metadata["meaning"]))
+    return rows

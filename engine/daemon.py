@@ -1,0 +1,188 @@
+"""The only place that builds and joins the parts: start order, drain order.
+
+lock the data directory → registry → journal → pool → dispatcher, intake, core → recover → listen
+stop listening → intake closed → drain → pool → journal → registry → unlock
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import random
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import uvloop
+
+from engine.api.unix import UnixServer
+from engine.clock import SystemClock
+from engine.config import Config, check_limits
+from engine.dispatch.core import Core
+from engine.dispatch.dispatcher import Dispatcher
+from engine.dispatch.intake import Intake
+from engine.dispatch.retrying import RetryPolicy
+from engine.dispatch.trial import Trial, pack_settings, result_map
+from engine.errors import ConfigurationError, Unavailable
+from engine.events import encode_events
+from engine.journal.sqlite import SqliteJournal
+from engine.registry.store import Registry
+from engine.workers.pool import Pool, PoolOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def lock_data_dir(path: Path) -> Iterator[None]:
+    """Hold the data directory for one daemon. Raises `Unavailable` naming the other's pid."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(path / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the data directory {path} can't be used: {error.strerror}",
+            remedy="choose another with --data-dir",
+        ) from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise Unavailable(
+                f"another daemon, pid {pid}, uses the data directory {path}",
+                remedy="stop it, or choose another --data-dir",
+            ) from None
+        os.ftruncate(file, 0)
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(file)
+
+
+async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.Event) -> None:
+    """Run until `stop` is set. Raises `EngineError` if it can't start."""
+    loop = asyncio.get_running_loop()
+    clock = SystemClock()
+    data_dir = Path(config.data_dir)
+    with lock_data_dir(data_dir):
+        registry = Registry.open(data_dir / "registry.db", clock=clock)
+        journal = SqliteJournal.open(
+            data_dir / "journal.db",
+            clock=clock,
+            size_max_mib=config.journal_size_max_mib or None,
+            shelf_age_max_ms=config.shelf_days * 86_400_000,
+            shelf_bytes_max=config.shelf_mib << 20,
+        )
+        pool = Pool(
+            PoolOptions(
+                spares=config.spares,
+                workers_max=config.workers_max,
+                suspend_after_s=config.suspend_after_s,
+                stop_after_s=config.stop_after_s,
+                is_degraded_allowed=config.allow_degraded,
+            ),
+            loop=loop,
+            clock=clock,
+        )
+        dispatcher = Dispatcher(
+            journal=journal,
+            pool=pool,
+            clock=clock,
+            rng=random.Random(),  # noqa: S311  jitter, not secrets
+            retry_policy=RetryPolicy(config.retry_first_ms, config.retry_cap_ms, config.retry_for_s * 1000),
+            frame_ms=config.frame_ms,
+            memory_queue_mib=config.memory_queue_mib,
+            loop=loop,
+        )
+        intake = Intake(journal=journal, dispatcher=dispatcher, clock=clock, loop=loop)
+        core = Core(
+            registry=registry,
+            journal=journal,
+            pool=pool,
+            dispatcher=dispatcher,
+            intake=intake,
+            clock=clock,
+            limits=lambda limits: check_limits(limits, config.limits),
+        )
+        dispatcher.version_compiled = core.version_compiled
+        server = UnixServer(core, Path(config.socket), config.socket_mode)
+        try:
+            await pool.start()
+            await pool.ready()
+            for layer, state, answer in pool.layers:
+                if state != "holding":
+                    log.warning("jail_layer_missing", layer=layer, state=state, answer=answer)
+            await core.recover()
+            await server.start()
+            log.info("serving", socket=config.socket, data_dir=config.data_dir, pid=os.getpid())
+            on_ready()
+            await stop.wait()
+            log.info("stopping")
+            server.stop_listening()
+            await intake.close()
+            await dispatcher.drain(config.drain_timeout_s)
+            server.close()
+        finally:
+            await pool.stop()
+            await journal.close()
+            registry.close()
+            log.info("stopped")
+
+
+def run(config: Config, *, on_ready: Callable[[], None]) -> None:
+    """`engine serve`: until SIGTERM or SIGINT; a second one ends it at once."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+
+        def asked() -> None:
+            if stop.is_set():
+                os._exit(130)
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked)
+        await serve(config, on_ready=on_ready, stop=stop)
+
+    uvloop.run(main())
+
+
+def run_tests(
+    *,
+    source: str,
+    filename: str,
+    events: list[dict[str, Any]],
+    settings: dict[str, Any],
+    limits: dict[str, int],
+    batch: bool,
+) -> list[dict[str, Any]]:
+    """`engine test`: a pool of one worker, no journal, no socket. Raises `FunctionRefused`, `InvalidEvent`."""
+    columns = encode_events(events)
+    checked = check_limits(limits, Config().limits)
+
+    async def main() -> list[dict[str, Any]]:
+        pool = Pool(PoolOptions(spares=1), loop=asyncio.get_running_loop(), clock=SystemClock())
+        try:
+            await pool.start()
+            trial = Trial(pool)
+            await trial.load(
+                source=source, filename=filename, settings=pack_settings(settings), limits=checked
+            )
+            return [result_map(code, detail) for code, detail in await trial.invoke(columns, batch=batch)]
+        finally:
+            await pool.stop()
+
+    return uvloop.run(main())
+
+
+def temporary_data_dir() -> tempfile.TemporaryDirectory[str]:
+    """For `engine serve --dev`."""
+    return tempfile.TemporaryDirectory(prefix="engine-dev-")

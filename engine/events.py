@@ -1,0 +1,89 @@
+"""Events of a client → columns of the wire: checked, encoded, with their headers beside their bodies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from engine.errors import InvalidEvent
+from sandbox.wire import EVENT_BYTES_MAX, EVENT_TYPE_INDEX, MESSAGE_ID_CHARS_MAX, USER_KEY_CHARS_MAX, Events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+INT_MAX: Final = 2**64 - 1
+INT_MIN: Final = -(2**63)
+
+
+def encode_events(events: Iterable[dict[str, Any]]) -> Events:
+    """All of them, or `InvalidEvent` with the index (from 0) of the first that can't be sent, and why."""
+    types, message_ids, user_keys, bodies = bytearray(), [], [], []
+    for index, event in enumerate(events):
+        try:
+            kind, message_id, user_key, body = encode_event(event)
+        except InvalidEvent as error:
+            raise InvalidEvent(
+                f"event {index}: {error.message}", remedy=error.remedy, data={"index": index}
+            ) from None
+        types.append(kind)
+        message_ids.append(message_id)
+        user_keys.append(user_key)
+        bodies.append(body)
+    return Events(bytes(types), message_ids, user_keys, {}, list(map(len, bodies)), b"".join(bodies))
+
+
+def encode_event(event: Any) -> tuple[int, str, str, bytes]:
+    """Type index, message id, user key, body. Raises `InvalidEvent`."""
+    if type(event) is not dict:
+        raise InvalidEvent(
+            f"an event is an object, not {type(event).__name__}", remedy="send one JSON object an event"
+        )
+    kind = EVENT_TYPE_INDEX.get(event.get("type")) if isinstance(event.get("type"), str) else None  # type: ignore[arg-type]
+    if kind is None:
+        raise InvalidEvent(
+            f"{str(event.get('type'))[:40]!r} is no type of event",
+            remedy=f"use one of {', '.join(EVENT_TYPE_INDEX)}",
+        )
+    try:
+        body: bytes = msgpack.packb(event)
+    except (OverflowError, UnicodeEncodeError, ValueError, TypeError):
+        event = _mend(event)
+        try:
+            body = msgpack.packb(event)
+        except (OverflowError, UnicodeEncodeError, ValueError, TypeError) as error:
+            raise InvalidEvent(
+                f"it can't be encoded: {error}", remedy="use the types that JSON has"
+            ) from None
+    if len(body) > EVENT_BYTES_MAX:
+        raise InvalidEvent(
+            f"it is {len(body)} bytes; {EVENT_BYTES_MAX} are allowed", remedy="send less in one event"
+        )
+    message_id = event.get("messageId")
+    message_id = message_id if type(message_id) is str else ""
+    if len(message_id) > MESSAGE_ID_CHARS_MAX:
+        raise InvalidEvent(
+            f"its messageId has {len(message_id)} characters; {MESSAGE_ID_CHARS_MAX} are allowed",
+            remedy="use a shorter one",
+        )
+    user_key = event.get("userId") or event.get("anonymousId")
+    user_key = user_key if type(user_key) is str and len(user_key) <= USER_KEY_CHARS_MAX else ""
+    return kind, message_id, user_key, body
+
+
+def _mend(value: Any, depth: int = 0) -> Any:
+    """What msgpack can't carry: integers beyond 64 bits become floats, lone surrogates U+FFFD."""
+    if depth > 200:
+        raise InvalidEvent("it is nested too deeply", remedy="send flatter objects")
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, int) and not isinstance(value, bool) and not INT_MIN <= value <= INT_MAX:
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf") if value > 0 else float("-inf")
+    if isinstance(value, dict):
+        return {_mend(key, depth + 1): _mend(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mend(item, depth + 1) for item in value]
+    return value
