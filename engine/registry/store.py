@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import apsw
@@ -18,39 +19,20 @@ from sandbox.wire import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from engine.clock import Clock
 
 SCHEMA_VERSION: Final = 1
-SCHEMA: Final = """
-CREATE TABLE function(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, created_ms INTEGER NOT NULL);
-CREATE TABLE version(
-    function_id INTEGER NOT NULL REFERENCES function(id),
-    number INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    filename TEXT NOT NULL,
-    handlers TEXT NOT NULL,
-    code BLOB NOT NULL,
-    policy_key TEXT NOT NULL,
-    created_ms INTEGER NOT NULL,
-    PRIMARY KEY(function_id, number)
-);
-CREATE TABLE destination(
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
-    function_id INTEGER NOT NULL REFERENCES function(id),
-    version INTEGER NOT NULL,
-    settings BLOB NOT NULL,
-    limits TEXT NOT NULL,
-    created_ms INTEGER NOT NULL,
-    deployed_ms INTEGER NOT NULL
-);
-"""
+_VERSION: Final = (
+    "v.function_id, v.number, v.source, v.filename, v.handlers, v.code, v.policy_key, v.created_ms"
+)
 _SELECT: Final = (
-    "SELECT d.id, d.name, d.settings, d.limits, d.created_ms, d.deployed_ms, v.function_id, v.number, v.source, v.filename,"
-    " v.handlers, v.code, v.policy_key, v.created_ms FROM destination d"
+    f"SELECT d.id, d.name, d.settings, d.limits, d.created_ms, d.deployed_ms, {_VERSION} FROM destination d"  # noqa: S608 - constants
     " JOIN version v ON v.function_id = d.function_id AND v.number = d.version"
+)
+_SELECT_VERSIONS: Final = (
+    f"SELECT {_VERSION} FROM destination d JOIN version v ON v.function_id = d.function_id"  # noqa: S608 - constants
+    " WHERE d.name = ? ORDER BY v.number"
 )
 
 
@@ -64,7 +46,13 @@ class Registry:
     @classmethod
     def open(cls, path: Path, *, clock: Clock) -> Self:
         """Open or create. Raises `ConfigurationError` for a file of a newer version, or no registry at all."""
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the registry {path} can't be opened: {error.strerror}",
+                remedy="choose a --data-dir that this user may write to",
+            ) from None
         db = apsw.Connection(str(path))
         try:
             db.execute("PRAGMA journal_mode = WAL")
@@ -72,13 +60,14 @@ class Registry:
             db.execute("PRAGMA foreign_keys = ON")
             version = int(db.pragma("user_version"))
             if version > SCHEMA_VERSION:
+                db.close()
                 raise ConfigurationError(
                     f"{path} was written by a newer engine",
                     remedy="run that version, or choose another --data-dir",
                 )
             if version == 0:
                 with db:
-                    db.execute(SCHEMA)
+                    db.execute(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         except apsw.Error as error:
             db.close()
@@ -102,8 +91,12 @@ class Registry:
         policy_key: str,
         settings: bytes,
         limits: Limits,
+        author: str = "",
     ) -> Destination:
-        """Keep the source as a new version (or the newest again, if it is the same) and point the destination at it."""
+        """Keep the source as a new version (or the newest again, if it is the same) and point the destination at it.
+
+        `author` is who deployed, as the caller knows them; empty if it doesn't.
+        """
         now_ms = self._clock.now_ms()
         with self._db:
             existing = self.destination(name)
@@ -120,8 +113,18 @@ class Registry:
                     self.replace_code(existing.version, code, policy_key)
             if existing is None or number != existing.version.number:
                 self._db.execute(
-                    "INSERT INTO version VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                    (function_id, number, source, filename, json.dumps(handlers), code, policy_key, now_ms),
+                    "INSERT INTO version VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        function_id,
+                        number,
+                        source,
+                        filename,
+                        json.dumps(handlers),
+                        code,
+                        policy_key,
+                        now_ms,
+                        author,
+                    ),
                 )
             packed_limits = json.dumps(asdict(limits))
             if existing is None:
@@ -159,12 +162,21 @@ class Registry:
         """All, by name."""
         return list(self._read(f"{_SELECT} ORDER BY d.name", ()))
 
+    def versions(self, name: str) -> list[FunctionVersion]:
+        """All versions of the function that a destination runs, the first first; empty for an unknown name."""
+        return [_version(row) for row in self._db.execute(_SELECT_VERSIONS, (name,))]
+
     def remove(self, name: str) -> None:
         """Forget a destination; its function's versions stay. Ids are never used again."""
         self._db.execute("DELETE FROM destination WHERE name = ?", (name,))
 
     def _read(self, query: str, values: tuple[Any, ...]) -> Iterator[Destination]:
         for row in self._db.execute(query, values):
-            handlers = tuple(Handler(*item) for item in json.loads(row[10]))
-            version = FunctionVersion(row[6], row[7], row[8], row[9], handlers, row[11], row[12], row[13])
-            yield Destination(row[0], row[1], version, row[2], Limits(**json.loads(row[3])), row[4], row[5])
+            settings, limits = row[2], Limits(**json.loads(row[3]))
+            yield Destination(row[0], row[1], _version(row[6:]), settings, limits, row[4], row[5])
+
+
+def _version(row: tuple[Any, ...]) -> FunctionVersion:
+    function_id, number, source, filename, handlers, code, policy_key, created_ms = row
+    table = tuple(Handler(*item) for item in json.loads(handlers))
+    return FunctionVersion(function_id, number, source, filename, table, code, policy_key, created_ms)
