@@ -1,0 +1,44 @@
+"""`throughput`: client to first outcome, durable, one destination; in submits of 100, 10 and 1 events, pipelined."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from benchmarks.harness import (
+    REFERENCE_SETTINGS,
+    REFERENCE_SOURCE,
+    Figure,
+    daemon,
+    figure,
+    reference_events,
+)
+from engine.events import encode_events
+
+EVENTS_A_RUN: Final = {100: 100_000, 10: 60_000, 1: 20_000}
+
+
+def measure(floor: float | None, runs: int) -> list[Figure]:
+    """Events a second, each run in a fresh daemon."""
+    events = reference_events(100)
+    figures = []
+    for size, total in EVENTS_A_RUN.items():
+        values = [_run(events[:size], size, total) for _ in range(runs)]
+        figures.append(figure(f"throughput_{size}", "events/s", values, floor=floor))
+    return figures
+
+
+def _run(events: list[dict[str, object]], size: int, total: int) -> float:
+    with daemon() as (client, _):
+        client.deploy("reference", REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
+        # Encoding is the caller's work of one event; the same bytes are sent again so that it isn't measured twice.
+        columns = encode_events(events)
+        for count in (total // 5, total):
+            delivered = 0
+            begun = time.perf_counter()
+            for result in client.submit_many("reference", (columns for _ in range(count // size)), wait=True):
+                delivered += result.delivered
+            elapsed = time.perf_counter() - begun
+            if delivered != count:
+                raise RuntimeError(f"{delivered} of {count} events were delivered")
+        return total / elapsed
