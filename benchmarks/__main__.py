@@ -23,7 +23,11 @@ def main() -> int:
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in NAMES]
     if unknown or arguments.runs < 1:
-        parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(NAMES)}" if unknown else "--runs is at least 1")
+        parser.error(
+            f"no figure {', '.join(unknown)}; there are {', '.join(NAMES)}"
+            if unknown
+            else "--runs is at least 1"
+        )
     chosen = [name for name in NAMES if not arguments.names or name in arguments.names]
     figures: list[Figure] = []
     floor: float | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RECORDED: Final = Path(__file__).parent.parent / "tests" / "data" / "recorded.ndjson"
 REFERENCE_EVENT_BYTES: Final = 767
-REFERENCE_SOURCE: Final = '''
+REFERENCE_SOURCE: Final = """
 def on_track(event, settings):
     properties = event.get("properties", {})
     context = event.get("context", {})
@@ -33,7 +33,7 @@ def on_track(event, settings):
         "page": context.get("page", {}).get("path"),
         "properties": {key: value for key, value in properties.items() if value is not None},
     }
-'''
+"""
 """A realistic mapping: reads, renames and copies, and calls nothing."""
 REFERENCE_SETTINGS: Final = {"prefix": "shop"}
 
@@ -59,7 +59,9 @@ def figure(name: str, unit: str, values: list[float], *, floor: float | None = N
     """Median and extremes of several runs, and the ratio to the floor of the same run."""
     middle = statistics.median(values)
     ratio = round(middle / floor, 3) if floor else None
-    return Figure(name, round(middle, 3), unit, ratio, round(min(values), 3), round(max(values), 3), len(values))
+    return Figure(
+        name, round(middle, 3), unit, ratio, round(min(values), 3), round(max(values), 3), len(values)
+    )
 
 
 def recorded_events() -> list[dict[str, Any]]:
@@ -80,7 +82,17 @@ def daemon(*arguments: str, log: Path | None = None) -> Iterator[tuple[Client, s
     with tempfile.TemporaryDirectory(prefix="engine-bench-") as folder:
         socket = f"{folder}/engine.sock"
         with (log or Path(os.devnull)).open("ab") as output:
-            command = [sys.executable, "-m", "engine", "serve", "--data-dir", folder, "--socket", socket, *arguments]
+            command = [
+                sys.executable,
+                "-m",
+                "engine",
+                "serve",
+                "--data-dir",
+                folder,
+                "--socket",
+                socket,
+                *arguments,
+            ]
             process = subprocess.Popen(command, stderr=output, stdout=output)
         try:
             yield wait_for_daemon(socket, process), process

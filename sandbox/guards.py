@@ -1,76 +1,128 @@
-"""What is asked at run time, and the builtins that a function has."""
+"""What is asked at run time, and the builtins that a function has.
+
+Guards stand in a module's globals under names that aren't identifiers, so that no source can read or replace them.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import _string
 import builtins
 import dataclasses
-import importlib
+import decimal
+import functools
+import inspect
 import string
 import types
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.policy import attribute_refusal
+from sandbox.names import USER_MODULE, attribute_refusal, mangle
 from sandbox.runtime.errors import Fatal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-USER_MODULE: Final = "function"
-_SPLIT: Final = importlib.import_module(
-    "_string"
-).formatter_field_name_split  # what string.Formatter itself uses
+# --- Format strings: they read attributes that data names
 
 
 class _Formatter(string.Formatter):
-    """`str.format` that reads no attribute the compiler would refuse: its names come from data."""
+    """`str.format` that reads no attribute which the compiler would refuse."""
 
     def get_field(
         self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[Any, int | str]:
-        first, rest = _SPLIT(field_name)
+        first, rest = _string.formatter_field_name_split(field_name)
         value = self.get_value(first, args, kwargs)
         for is_attribute, name in rest:
             if is_attribute:
-                if name.startswith("_") or attribute_refusal(name) or name in {"format", "format_map"}:
-                    raise AttributeError(f"format may not read the attribute {name}")
-                value = getattr(value, name)
+                reason = attribute_refusal(name)
+                if reason or name in {"format", "format_map"}:
+                    raise AttributeError(
+                        f"a format string can't read the attribute {name}: {reason or 'it formats again'}"
+                    )
+                value = getattr(value, mangle(name))
             else:
                 value = value[name]
         return value, first
 
 
 _FORMATTER: Final = _Formatter()
+_TEXTS_KEPT: Final = 256
+
+
+@functools.lru_cache(_TEXTS_KEPT)
+def _reads_no_attribute(text: str) -> bool:
+    try:
+        return not any(
+            (field is not None and "." in field) or (spec and "{" in spec)
+            for _, field, spec, _ in _string.formatter_parser(text)
+        )
+    except ValueError:  # malformed: the native method reports it
+        return True
+
+
+def _format(text: str, args: tuple[Any, ...], mapping: Any) -> str:
+    text = str.__str__(text)  # of a subclass: its characters, not what its methods answer
+    if _reads_no_attribute(text):
+        return text.format(*args, **mapping) if args or type(mapping) is dict else text.format_map(mapping)
+    return _FORMATTER.vformat(text, args, mapping)
 
 
 def format_guard(value: Any, name: str) -> Any:
-    """`value.format` and `value.format_map`."""
-    if isinstance(value, str):
+    """`value.format` and `value.format_map`, of whatever has them.
+
+    Judged by what was found, not by what it was asked of: `super()` and proxies answer with the native method too.
+    """
+    found = getattr(value, name)
+    if isinstance(found, types.BuiltinMethodType) and isinstance(found.__self__, str):
+        text = found.__self__
         if name == "format":
-            return lambda *args, **kwargs: _FORMATTER.vformat(str(value), args, kwargs)
-        return lambda mapping: _FORMATTER.vformat(str(value), (), mapping)
-    if isinstance(value, type) and issubclass(value, str):
-        if name == "format":
-            return lambda text, *args, **kwargs: _FORMATTER.vformat(str(text), args, kwargs)
-        return lambda text, mapping: _FORMATTER.vformat(str(text), (), mapping)
-    return getattr(value, name)
+            return lambda *args, **kwargs: _format(text, args, kwargs)
+        return lambda mapping: _format(text, (), mapping)
+    if found is str.format:
+        return lambda text, /, *args, **kwargs: _format(text, args, kwargs)
+    if found is str.format_map:
+        return lambda text, mapping, /: _format(text, (), mapping)
+    return found
+
+
+# --- Attributes
 
 
 def write_guard(value: Any) -> Any:
-    """The object whose attribute is stored or deleted: instances of a function's own classes, these, its functions."""
-    owner = value if isinstance(value, type | types.FunctionType) else type(value)
-    if owner.__module__ != USER_MODULE:
-        raise TypeError(
-            f"attributes of {type(value).__name__} can't be set here; keep the value in a dict or a class of your own"
-        )
-    return value
+    """The object whose attribute is stored or deleted, if that changes nothing but the author's own.
+
+    That is: classes and functions he made, their instances, errors, and decimal contexts.
+    """
+    kind = type(value)
+    if kind.__module__ == USER_MODULE or isinstance(value, BaseException) or kind is decimal.Context:
+        return value
+    if isinstance(value, type | types.FunctionType) and value.__module__ == USER_MODULE:
+        return value
+    raise TypeError(
+        f"attributes of {kind.__name__} can't be set here; keep the value in a dict or in a class of your own"
+    )
+
+
+def set_guard(value: Any, name: str, new: Any) -> None:
+    """`object.__setattr__(value, "name", new)`, as frozen dataclasses use it; `name` was judged when compiled."""
+    object.__setattr__(write_guard(value), name, new)
+
+
+def get_guard(value: Any, name: str, *default: Any) -> Any:
+    """`getattr(value, "name"[, default])`; `name` was judged when compiled."""
+    return getattr(value, name, *default)
+
+
+def has_guard(value: Any, name: str) -> bool:
+    """`hasattr(value, "name")`; `name` was judged when compiled."""
+    return hasattr(value, name)
 
 
 def type_guard(value: Any) -> type:
-    """`type(x)` with one argument, of anything but a class or a function."""
+    """`type(x)`, of anything but a class or a function: their types make classes and functions from data."""
     if isinstance(value, type | types.FunctionType | types.CodeType):
-        raise TypeError("type() of a class or function is not available; use isinstance")
+        raise TypeError("type() of a class or function is not available; use isinstance, or type(x).__name__")
     return type(value)
 
 
@@ -79,27 +131,70 @@ def type_name(value: Any) -> str:
     return type(value).__name__
 
 
-def _getattr(value: Any, name: str, *default: Any) -> Any:
-    return getattr(value, name, *default)
+# --- Calls and context managers
 
 
-def _hasattr(value: Any, name: str) -> bool:
-    return hasattr(value, name)
+def keyword_guard(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """A call with private keywords. The author's own functions know them mangled; `dict(_id=…)` means what it says."""
+    callee = getattr(function, "__func__", function)
+    if isinstance(callee, functools.partial):
+        callee = callee.func
+    if getattr(callee, "__module__", None) != USER_MODULE:
+        return function(*args, **kwargs)
+    try:
+        parameters = set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        parameters = set()
+    return function(
+        *args, **{mangle(key) if mangle(key) in parameters else key: kwargs[key] for key in kwargs}
+    )
 
+
+def exit_guard(method: Any) -> Any:
+    """An `__exit__` or `__aexit__` that can't hold back what ends the invocation: `try` statements can't either."""
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def leave_async(self: Any, kind: Any = None, error: Any = None, traceback: Any = None) -> Any:
+            answer = await method(self, kind, error, traceback)
+            return False if isinstance(error, Fatal) else answer
+
+        return leave_async
+
+    @functools.wraps(method)
+    def leave(self: Any, kind: Any = None, error: Any = None, traceback: Any = None) -> Any:
+        answer = method(self, kind, error, traceback)
+        return False if isinstance(error, Fatal) else answer
+
+    return leave
+
+
+FORMAT, WRITE, SET, GET, HAS = "<format>", "<write>", "<set>", "<get>", "<has>"
+TYPE_NAME, KEYWORDS, EXIT, FATAL, ANNOTATION = (
+    "<type name>",
+    "<keywords>",
+    "<exit>",
+    "<Fatal>",
+    "<annotation>",
+)
+KEPT_ANNOTATIONS: Final = {"ClassVar": "<ClassVar>", "InitVar": "<InitVar>", "KW_ONLY": "<KW_ONLY>"}
+"""Annotations of a class body that dataclasses treat apart; all others become `object`."""
 
 GUARDS: Final[dict[str, object]] = {
-    "_format_": format_guard,
-    "_write_": write_guard,
-    "_type_name_": type_name,
-    "_getattr_": _getattr,
-    "_hasattr_": _hasattr,
-    "_Fatal_": (Fatal, asyncio.CancelledError),
-    "_Annotation_": object,
-    "_ClassVar_": typing.ClassVar,
-    "_InitVar_": dataclasses.InitVar,
-    "_KW_ONLY_": dataclasses.KW_ONLY,
+    FORMAT: format_guard,
+    WRITE: write_guard,
+    SET: set_guard,
+    GET: get_guard,
+    HAS: has_guard,
+    TYPE_NAME: type_name,
+    KEYWORDS: keyword_guard,
+    EXIT: exit_guard,
+    FATAL: Fatal,
+    ANNOTATION: object,
+    KEPT_ANNOTATIONS["ClassVar"]: typing.ClassVar,
+    KEPT_ANNOTATIONS["InitVar"]: dataclasses.InitVar,
+    KEPT_ANNOTATIONS["KW_ONLY"]: dataclasses.KW_ONLY,
 }
-"""Names that compiled code uses; a function can't spell them, its own underscores are renamed."""
 
 _SAFE_BUILTINS: Final = (
     "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float format"
@@ -112,12 +207,19 @@ _EXCEPTIONS: Final = tuple(
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 )
+OFFERED_BUILTINS: Final = frozenset((*_SAFE_BUILTINS, *_EXCEPTIONS, "type", "print"))
+"""Names that a function has without import."""
+
+
+_BUILTINS: Final[dict[str, object]] = {
+    **{name: getattr(builtins, name) for name in (*_SAFE_BUILTINS, *_EXCEPTIONS)},
+    "type": type_guard,
+}
+"""Made once, in the zygote: copying it in each worker would touch, and so copy, pages of half the interpreter."""
 
 
 def builtins_for(importer: Callable[..., Any], scope: dict[str, object]) -> dict[str, object]:
-    """The builtins of one module."""
-    offered: dict[str, object] = {name: getattr(builtins, name) for name in (*_SAFE_BUILTINS, *_EXCEPTIONS)}
-    offered["type"] = type_guard
-    offered["__import__"] = importer
-    offered["print"] = scope.get("print", lambda *_values, **_options: None)
-    return offered
+    """The builtins of this process's module: it has one in its life, and no name by which code could reach the dict."""
+    _BUILTINS["__import__"] = importer
+    _BUILTINS["print"] = scope.get("print", lambda *_values, **_options: None)
+    return _BUILTINS

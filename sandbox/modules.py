@@ -208,6 +208,9 @@ FUNCTION_TYPES: Final = (
 INJECTED: Final = (
     "fetch cache console EventNotSupported InvalidEventPayload ValidationError RetryError DropEvent"
 ).split()
+_FUNCTION_STUBS: Final = {
+    name: type(name, (dict,), {"__module__": "engine.function"}) for name in FUNCTION_TYPES
+}
 _SUBSTITUTES: Final = {
     "os": "settings hold what would be in the environment; there are no files",
     "sys": "there is nothing to learn of the process here",
@@ -320,8 +323,9 @@ def _view(name: str) -> View:
 
 def importer(scope: dict[str, object]) -> Callable[..., View]:
     """`__import__` of one module of a user; `scope` are the names that `engine.function` offers there."""
-    stubs = {name: type(name, (dict,), {"__module__": "engine.function"}) for name in FUNCTION_TYPES}
-    function = View("engine.function", {**stubs, **{name: scope[name] for name in INJECTED if name in scope}})
+    function = View(
+        "engine.function", {**_FUNCTION_STUBS, **{name: scope[name] for name in INJECTED if name in scope}}
+    )
     package = View("engine", {"function": function})
 
     def import_module(

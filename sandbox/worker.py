@@ -53,6 +53,14 @@ _NOT_AWAITED: Final = "the handler returned a coroutine that nobody awaits; make
 _DELIVERED: Final = wire.CODE_INDEX["delivered"]
 
 
+_WARM_UP: Final = compile_source(
+    "def on_track(event, settings):\n"
+    "    name = f'{settings.prefix}.{event[\"type\"]}'\n"
+    "    return {name: {key: value for key, value in event.get('properties', {}).items() if value is not None}}\n",
+    "warm_up.py",
+)
+
+
 class Item(NamedTuple):
     """An event, or the events of a batch, waiting for a runner."""
 
@@ -113,12 +121,28 @@ class Worker:
         self._loop = loop
         CURRENT.set(self._invocation)
         signal.signal(signal.SIGALRM, self._tick)
+        self._warm_up()
         self._send(wire.Ready(POLICY_KEY))
         while True:
             self._serve_plain()
             if self._is_stopping:
                 self._exit(0)
             loop.run_until_complete(self._serve_async())
+
+    def _warm_up(self) -> None:
+        """Run a small function once, so that the pages it takes are this process's own before an event waits for them."""
+        module = execute(_WARM_UP, scope=self._scope())
+        callbacks, table = handler.find_handlers(module)
+        event = msgpack.unpackb(msgpack.packb({"type": "track", "properties": {"a": 1.5, "b": None}}))
+        settings = Settings({"prefix": "a"})
+        callbacks["track"].call(event, settings)
+        retire(settings)
+        wire.pack_handlers(table)
+        wire.decode_to_worker(wire.Invoke(1, 0, b"\x01", [""], [""], [1], b"\x80").pack()[wire.LENGTH.size :])
+        wire.pack_outcomes([(1, 1)], []).pack()
+        self._arm()
+        self._disarm()
+        gc.collect()
 
     def _serve_plain(self) -> None:
         os.set_blocking(self._read_fd, True)

@@ -117,7 +117,6 @@ class Writer:
         self._shelf_bytes_max = shelf_bytes_max
         self._queue: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._held: list[Settle] = []
-        self._releases: list[Release] = []
         self._discards: list[Discard] = []
         self._prune_at = clock.monotonic() + PRUNE_EVERY_S
         self._prune_again = False
@@ -258,11 +257,10 @@ class Writer:
         answers: list[Answer] = []
         for request in batch:
             if isinstance(request, Release):
-                self._releases.append(request)
+                for lease in request.leases:
+                    self._inventory.unlease(lease.chunk.destination_id, lease.id, lease.chunk.due_ms)
             elif isinstance(request, Read):
-                self._release()
                 answers.append(self._read_one(request))
-        self._release()
         if answers:
             self._answer(answers)
 
@@ -273,14 +271,6 @@ class Writer:
             return request.future, request.read(), None
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
             return request.future, None, _failure(self._store, error)
-
-    def _release(self) -> None:
-        """Not while settles are held: a chunk leased again would show what ended as if it hadn't."""
-        if self._releases and not self._held:
-            for request in self._releases:
-                for lease in request.leases:
-                    self._inventory.unlease(lease.chunk.destination_id, lease.id, lease.chunk.due_ms)
-            self._releases = []
 
     # --- Housekeeping: a little after each turn, so that it delays nobody
 

@@ -167,6 +167,7 @@ async def test_a_lease_is_bounded_in_bytes_but_never_empty(harness: Any) -> None
 async def test_released_chunks_are_leased_again_in_their_order(harness: Any) -> None:
     journal = harness.open()
     leases = await journal.append([make_chunk(harness.clock, name) for name in "abc"])
+    assert await lease_all(journal, harness.clock) == []
     journal.release([leases[2], leases[0]])
     journal.release([leases[0]])
     assert names_of(await lease_all(journal, harness.clock)) == [["a"], ["c"]]
@@ -330,6 +331,7 @@ async def test_retries_are_taken_by_due_time_among_fresh_chunks(harness: Any) ->
     journal, clock = harness.open(), harness.clock
     leases = await journal.append([make_chunk(clock, name) for name in "ab"])
     now = clock.now_ms()
+    assert await lease_all(journal, clock) == []
     await journal.settle([(leases[1], [every(leases[1], "retry", due_ms=now + 10, attempt=2)])])
     await journal.settle([(leases[0], [every(leases[0], "retry", due_ms=now + 20, attempt=2)])])
     clock.advance_ms(15)

@@ -102,6 +102,30 @@ def test_a_journal_in_use_is_refused(tmp_path: Path) -> None:
 # --- What the file holds
 
 
+def test_every_commit_reaches_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
+    journal = SqliteJournal.open(tmp_path / "journal.db", clock=ManualClock())
+    assert journal._store._db.pragma("synchronous") == 2  # FULL
+    assert journal._store._db.pragma("journal_mode") == "wal"
+    asyncio.run(journal.close())
+
+
+def test_nothing_is_left_in_the_file_of_what_was_settled_in_parts(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+
+    async def run() -> None:
+        clock = ManualClock()
+        journal = SqliteJournal.open(path, clock=clock)
+        [lease] = await journal.append([make_chunk(clock, 3)])
+        for index in range(3):
+            await journal.settle([(lease, [Part((index,), "delivered")])])
+        await journal.close()
+
+    asyncio.run(run())
+    db = apsw.Connection(str(path))
+    assert db.execute("SELECT (SELECT count(*) FROM chunk), (SELECT count(*) FROM done)").get == (0, 0)
+    db.close()
+
+
 def test_a_retry_of_a_whole_chunk_does_not_write_its_payload_again(tmp_path: Path) -> None:
     async def run() -> None:
         clock = ManualClock()
@@ -228,6 +252,7 @@ def test_on_a_full_disk_what_was_accepted_stays_and_what_ends_is_held_until_ther
     assert seen["settled_through_reserve"]
     assert seen["held"] == {"is_writable": False, "leased": 0, "settled": False}
     assert seen["settled_after_room"]
+    assert seen["released_while_held"] == (1 << 20) - (1 << 10)
     assert seen["writable_after_room"]
     assert seen["reserve_after_room"]
     assert seen["lost"] == []
