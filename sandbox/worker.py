@@ -345,7 +345,8 @@ class Worker:
     def _fail(self, sequence: int, error: BaseException, invocation: Invocation, begun: float = 0.0) -> None:
         # Locked first: a tick in here must neither report this event as delivered nor raise again.
         self._locked = True
-        code = handler.code_of(_rejected(error))
+        error = _rejected(error, self._filename)
+        code = handler.code_of(error)
         logs, dropped = invocation.take_logs()
         detail = wire.Detail(
             error=handler.describe(error, code, self._filename),
@@ -699,13 +700,17 @@ def _read_event(body: bytes, columns: wire.Events, at: int) -> dict[str, Any]:
     return event
 
 
-def _rejected(error: BaseException) -> BaseException:
-    """An event that can't be read at all is the event's fault."""
-    is_ours = error.__traceback__ is not None and error.__traceback__.tb_next is None
+def _rejected(error: BaseException, filename: str) -> BaseException:
+    """An event that can't be read at all, before any line of the author's ran, is the event's fault."""
     unreadable = (msgpack.exceptions.UnpackException, ValueError, TypeError, KeyError, AttributeError)
-    if is_ours and isinstance(error, unreadable) and not isinstance(error, Fatal):
-        return InvalidEventPayload("the event's body can't be read")
-    return error
+    if not isinstance(error, unreadable):
+        return error
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == filename or str(error) == _NOT_AWAITED:
+            return error
+        traceback = traceback.tb_next
+    return InvalidEventPayload("the event's body can't be read")
 
 
 def _ranges_of(sequences: list[int]) -> list[tuple[int, int]]:

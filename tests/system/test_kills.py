@@ -1,0 +1,184 @@
+"""Whatever is killed, nothing that was acknowledged is lost, and nobody else notices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from conftest import wait_until
+
+from engine.client import Client
+from engine.errors import Unavailable
+
+if TYPE_CHECKING:
+    from conftest import Daemon
+
+SLOW = "import time\ndef on_track(event, settings):\n    time.sleep(0.002)\n"
+QUICK = "def on_track(event, settings):\n    return 1\n"
+
+
+def events(count: int) -> list[dict[str, Any]]:
+    return [{"type": "track", "messageId": str(at), "userId": "u", "event": "x"} for at in range(count)]
+
+
+def busy_workers(client: Client, name: str) -> list[int]:
+    return [row["pid"] for row in client.workers() if row["destination"] == name and row["in_flight"]]
+
+
+def zygote_of(daemon: Daemon) -> psutil.Process:
+    """The child of the launcher: pid 1 of the workers' namespace."""
+    assert daemon.process is not None
+    (launcher,) = psutil.Process(daemon.process.pid).children()
+    (zygote,) = launcher.children()
+    return zygote
+
+
+def test_a_killed_worker_costs_its_own_event_one_attempt_and_the_rest_nothing(own_daemon: Daemon) -> None:
+    own_daemon.start()
+    with own_daemon.client() as client, own_daemon.client() as other:
+        client.deploy("killed", "import time\ndef on_track(event):\n    time.sleep(0.005)\n", limits={"concurrency": 4})
+        client.deploy("calm", QUICK)
+        results: list[Any] = []
+        sender = threading.Thread(target=lambda: results.append(client.submit("killed", events(4000), wait=True)))
+        sender.start()
+        killed = 0
+        slowest = 0.0
+        while killed < 3 and sender.is_alive():
+            begun = time.monotonic()
+            assert other.submit("calm", events(1), wait=True).delivered == 1
+            slowest = max(slowest, time.monotonic() - begun)
+            pids = busy_workers(other, "killed")
+            if pids:
+                os.kill(pids[0], signal.SIGKILL)
+                killed += 1
+                time.sleep(0.2)
+        sender.join(30)
+        (result,) = results
+        assert result.delivered + result.by_code.get("crashed", 0) == 4000
+        assert killed == 3
+        assert result.by_code.get("crashed", 0) <= 3
+        assert slowest < 1.0
+    assert own_daemon.stop() == 0
+
+
+def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(own_daemon: Daemon) -> None:
+    own_daemon.start()
+    with own_daemon.client() as client, own_daemon.client() as other:
+        client.deploy("going-on", SLOW)
+        results: list[Any] = []
+        sender = threading.Thread(target=lambda: results.append(client.submit("going-on", events(600), wait=True)))
+        sender.start()
+        while not busy_workers(other, "going-on"):
+            time.sleep(0.01)
+        zygote_of(own_daemon).kill()
+        sender.join(30)
+        (result,) = results
+        assert result.by_code == {"delivered": 600}
+    assert own_daemon.stop() == 0
+
+
+def test_what_was_acknowledged_is_delivered_after_a_kill_of_the_daemon(own_daemon: Daemon, tmp_path: Path) -> None:
+    own_daemon.start()
+    acknowledged = 0
+    with own_daemon.client() as client:
+        client.deploy("durable", SLOW, limits={"concurrency": 4})
+        killer = threading.Timer(0.5, own_daemon.kill)
+        killer.start()
+        try:
+            for result in client.submit_many("durable", (events(20) for _ in range(5000)), window=8):
+                acknowledged += result.accepted
+        except Unavailable:
+            pass
+        killer.join()
+    assert acknowledged > 0
+    own_daemon.start()
+    with own_daemon.client() as client:
+        deadline = time.monotonic() + 60
+        while client.show("durable")["stored"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        shown = client.show("durable")
+        # What the first daemon delivered and settled isn't counted here; what it settled is gone, the rest was delivered now.
+        assert shown["by_code"].get("delivered", 0) <= acknowledged + 8 * 20
+        assert set(shown["by_code"]) <= {"delivered"}
+    assert own_daemon.stop() == 0
+
+
+def test_every_acknowledged_event_reaches_the_handler_across_a_kill(own_daemon: Daemon) -> None:
+    """The handler fails every event, so that each one that ran is on the shelf, with its number."""
+    own_daemon.start()
+    acknowledged: list[int] = []
+    with own_daemon.client() as client:
+        client.deploy("shelved", "def on_track(event):\n    raise ValueError(event['messageId'])\n")
+        batches = ([{"type": "track", "messageId": str(at), "userId": "u"}] for at in range(100_000))
+        killer = threading.Timer(0.4, own_daemon.kill)
+        killer.start()
+        try:
+            for at, result in enumerate(client.submit_many("shelved", batches)):
+                assert result.accepted == 1
+                acknowledged.append(at)
+        except Unavailable:
+            pass
+        killer.join()
+    assert len(acknowledged) > 100
+    own_daemon.start()
+    with own_daemon.client() as client:
+        deadline = time.monotonic() + 60
+        while client.show("shelved")["stored"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert client.show("shelved")["shelved"]["discarded"] >= len(acknowledged)
+    assert own_daemon.stop() == 0
+
+
+def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(own_daemon: Daemon) -> None:
+    import subprocess
+    import sys
+
+    own_daemon.start()
+    assert own_daemon.process is not None
+    second = subprocess.run(
+        [sys.executable, "-m", "engine", "serve", "--data-dir", str(own_daemon.folder), "--socket", str(own_daemon.folder / "b.sock")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 69
+    assert f"pid {own_daemon.process.pid}" in second.stderr
+    assert own_daemon.stop() == 0
+
+
+def test_garbage_on_the_socket_closes_that_connection_and_nothing_else(own_daemon: Daemon) -> None:
+    import socket
+
+    own_daemon.start()
+    with own_daemon.client() as client:
+        client.deploy("calm", QUICK)
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x02\x91\x63", b"\xff" * 64, b"\x00\x00\x00\x00", os.urandom(4096)):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(own_daemon.socket))
+                connection.sendall(garbage)
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(5)
+                while connection.recv(4096):
+                    pass
+        assert client.submit("calm", events(10), wait=True).delivered == 10
+    assert own_daemon.stop() == 0
+
+
+def test_a_flood_waits_on_disk_and_is_delivered_in_full(own_daemon: Daemon) -> None:
+    (own_daemon.folder / "engine.toml").write_text("memory_queue_mib = 1\n")
+    own_daemon.start("--config", str(own_daemon.folder / "engine.toml"))
+    with own_daemon.client() as client:
+        client.deploy("flood", QUICK)
+        padded = [{**item, "properties": {"pad": "x" * 500}} for item in events(20_000)]
+        assert client.submit("flood", padded, wait=True).delivered == 20_000
+        wait_until(lambda: client.show("flood")["stored"] == 0)
+        assert client.stats()["held_mib"] <= 0.1
+    assert own_daemon.stop() == 0
