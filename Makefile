@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format lint types imports test check
+.PHONY: help setup demo serve format lint types imports test check bench
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,12 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $(STAMP)
 
 setup: $(STAMP) ## make .venv with everything the project needs
+
+demo: $(STAMP) ## 1,382 recorded events through a deployed function
+	$(BIN)/python -m benchmarks.demo
+
+serve: $(STAMP) ## a daemon with temporary data, to try things out
+	$(BIN)/engine serve --dev
 
 format: $(STAMP) ## write the code as the formatter wants it
 	$(BIN)/ruff format .
@@ -35,3 +41,6 @@ test: $(STAMP) ## the test suite
 	$(BIN)/pytest
 
 check: lint types imports test ## all that CI runs
+
+bench: $(STAMP) ## the benchmark suite; NAMES="floor throughput" chooses
+	$(BIN)/python -m benchmarks $(NAMES)

@@ -143,7 +143,7 @@ def _check(name: str, value: Any) -> Any:
             )
         return number
     if not isinstance(value, str | Path):
-        raise ValueError(f"{name} is text, not {value!r}")
+        raise ValueError(f"{name} is text, not {value!r}")  # noqa: TRY004  all problems are collected as values
     choices = item.metadata.get("choices")
     if choices and str(value) not in choices:
         raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")

@@ -288,7 +288,7 @@ def visible_names(module: str) -> frozenset[str]:
 
 def substitute(name: str) -> str:
     """What to use instead of a module or name that isn't there."""
-    for known in (name, name.split(".")[0]):
+    for known in (name, name.split(".", maxsplit=1)[0]):
         if known in _SUBSTITUTES:
             return _SUBSTITUTES[known]
     module, _, last = name.rpartition(".")
@@ -339,7 +339,7 @@ def importer(scope: dict[str, object]) -> Callable[..., View]:
             return function if fromlist and name == "engine.function" else package
         if level or (name not in WHITELIST and name not in PACKAGES):
             raise ImportError(f"the module {name} is not available: {substitute(name)}")
-        return _view(name) if fromlist or "." not in name else _view(name.split(".")[0])
+        return _view(name) if fromlist or "." not in name else _view(name.split(".", maxsplit=1)[0])
 
     return import_module
 

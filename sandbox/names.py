@@ -1,5 +1,7 @@
-"""Names: which an author may use, and what his private ones become. Decisions only; the same ones when a source is
-compiled (`policy`), when a format string is read (`guards`), and when a library makes a class from names (`facades`).
+"""Names: which an author may use, and what his private ones become. Decisions only.
+
+The same ones when a source is compiled (`policy`), when a format string is read (`guards`), and when a library makes
+a class from names (`facades`).
 """
 
 from __future__ import annotations

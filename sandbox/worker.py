@@ -33,7 +33,6 @@ from sandbox.runtime.errors import (
     DeadlineExceeded,
     DropEvent,
     EventNotSupported,
-    Fatal,
     InvalidEventPayload,
     RetryError,
     ValidationError,

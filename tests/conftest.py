@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,7 @@ from engine.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
@@ -42,7 +42,17 @@ class Daemon:
     def start(self, *arguments: str) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "engine", "serve", "--data-dir", str(self.folder), "--socket", str(self.socket), *arguments],
+                [
+                    sys.executable,
+                    "-m",
+                    "engine",
+                    "serve",
+                    "--data-dir",
+                    str(self.folder),
+                    "--socket",
+                    str(self.socket),
+                    *arguments,
+                ],
                 stdout=log,
                 stderr=log,
             )

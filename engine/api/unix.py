@@ -11,7 +11,6 @@ import contextlib
 import os
 import socket
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
@@ -25,6 +24,7 @@ from sandbox import wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from engine.dispatch.core import Core
 

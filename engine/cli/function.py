@@ -97,7 +97,7 @@ def deploy_command(
 @_settings_options
 @_limits
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
-def test_command(
+def test_command(  # noqa: PLR0917  click passes options by name
     file: Path,
     event_path: Path | None,
     sample: str | None,

@@ -53,7 +53,7 @@ def cli() -> None:
     """Run your users' Python safely and fast on a stream of events."""
 
 
-def run() -> int:
+def run() -> int:  # noqa: PLR0911  one way out for each kind of end
     """Run one command; the exit status."""
     try:
         status = cli.main(standalone_mode=False)
@@ -70,7 +70,7 @@ def run() -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001  whatever else went wrong is a mistake of ours
+    except Exception as error:
         if os.environ.get("ENGINE_DEBUG"):
             raise
         click.echo(

@@ -579,8 +579,8 @@ class Dispatcher:
         """Hand nothing out any more; wait for what is running and for its settling, `timeout_s` at most."""
         self.is_draining = True
         deadline = self._clock.monotonic() + timeout_s
-        while self._clock.monotonic() < deadline and any(lane.in_flight for lane in self.lanes.values()):
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  the ends of many workers, once in the daemon's life
+        while self._clock.monotonic() < deadline and any(lane.in_flight for lane in self.lanes.values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         for work in list(self._unsettled.values()):
             self._finish(work)
         await asyncio.sleep(0)

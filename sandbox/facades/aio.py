@@ -6,7 +6,7 @@ What an invocation starts is cancelled when it ends.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox.runtime.context import CURRENT
 
@@ -81,7 +81,7 @@ class TaskGroup:
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
 
-    async def __aenter__(self) -> TaskGroup:
+    async def __aenter__(self) -> Self:
         await self._group.__aenter__()
         return self
 

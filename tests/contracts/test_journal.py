@@ -174,6 +174,21 @@ async def test_released_chunks_are_leased_again_in_their_order(harness: Any) -> 
 
 
 @contract
+async def test_what_returns_behind_the_last_lease_is_found(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    await journal.append([make_chunk(clock, *names) for names in ("a", "bB", "c", "d")])
+    again = harness.crash()
+    now = clock.now_ms()
+    first, second, third = await again.lease(1, now, chunks_max=3, bytes_max=1 << 20)
+    again.release([first])
+    assert names_of(await again.lease(1, now, chunks_max=1, bytes_max=1 << 20)) == [["a"]]
+    await again.settle([(second, [Part((1,), "retry", "retry", now - 9, 2)])])
+    assert names_of(await again.lease(1, now, chunks_max=1, bytes_max=1 << 20)) == [["B"]]
+    await again.settle([(third, [every(third, "retry", due_ms=now - 8, attempt=2)])])
+    assert names_of(await again.lease(1, now, chunks_max=9, bytes_max=1 << 20)) == [["c"], ["d"]]
+
+
+@contract
 async def test_a_cancelled_append_leaves_its_chunk_to_be_leased(harness: Any) -> None:
     journal = harness.open()
     task = asyncio.ensure_future(journal.append([make_chunk(harness.clock, "a")]))

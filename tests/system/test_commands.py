@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
+    from pathlib import Path
 
     Engine = Callable[..., subprocess.CompletedProcess[str]]
 
-GOOD = "def on_track(event, settings):\n    if event['event'] == 'bad': raise ValueError('no')\n    return 1\n"
+GOOD = (
+    "def on_track(event, settings):\n    if event['event'] == 'bad': raise ValueError('no')\n    return 1\n"
+)
 
 
 def track(name: str = "x") -> str:
@@ -31,7 +33,8 @@ def deployed(engine: Engine, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [["list"], ["show", "x"], ["remove", "x"], ["stats"], ["workers"], ["logs", "x"], ["submit", "x"]]
+    "command",
+    [["list"], ["show", "x"], ["remove", "x"], ["stats"], ["workers"], ["logs", "x"], ["submit", "x"]],
 )
 def test_without_a_daemon_each_command_names_the_socket_and_how_to_start_one(
     engine: Engine, command: list[str], tmp_path: Path
@@ -43,7 +46,9 @@ def test_without_a_daemon_each_command_names_the_socket_and_how_to_start_one(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [["deploy"], ["frobnicate"], ["list", "--nope"], ["submit"], ["show", "nobody"]])
+@pytest.mark.parametrize(
+    "command", [["deploy"], ["frobnicate"], ["list", "--nope"], ["submit"], ["show", "nobody"]]
+)
 def test_wrong_arguments_are_a_usage_error(engine: Engine, command: list[str]) -> None:
     done = engine(*command)
     assert done.returncode == 2
@@ -52,7 +57,12 @@ def test_wrong_arguments_are_a_usage_error(engine: Engine, command: list[str]) -
 
 
 def test_submit_takes_an_object_an_array_or_lines(engine: Engine, deployed: str) -> None:
-    for text in (track(), f"[{track()}, {track()}]", f"{track()}\n\n{track()}\n", json.dumps(json.loads(track()), indent=2)):
+    for text in (
+        track(),
+        f"[{track()}, {track()}]",
+        f"{track()}\n\n{track()}\n",
+        json.dumps(json.loads(track()), indent=2),
+    ):
         done = engine("submit", deployed, "-", "--wait", "--json", stdin=text)
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout)
@@ -66,14 +76,21 @@ def test_one_invalid_line_stops_the_submit_and_is_named(engine: Engine, deployed
     text = f"{track()}\nnot json\n[1]\n{json.dumps({'type': 'nonsense'})}\n{json.dumps({'type': 'track', 'x': 'y' * 40_000})}\n"
     done = engine("submit", deployed, stdin=text)
     assert done.returncode == 2
-    for line, reason in ((2, "no JSON"), (3, "an event is an object"), (4, "'nonsense' is no type"), (5, "bytes")):
+    for line, reason in (
+        (2, "no JSON"),
+        (3, "an event is an object"),
+        (4, "'nonsense' is no type"),
+        (5, "bytes"),
+    ):
         assert any(f"line {line}:" in row and reason in row for row in done.stderr.splitlines()), done.stderr
     done = engine("submit", deployed, "-", "--skip-invalid", "--wait", "--json", stdin=text)
     assert json.loads(done.stdout)["delivered"] == 1
     assert json.loads(done.stdout)["skipped"] == 4
 
 
-def test_failed_events_make_the_exit_status_one_and_show_the_first_error(engine: Engine, deployed: str) -> None:
+def test_failed_events_make_the_exit_status_one_and_show_the_first_error(
+    engine: Engine, deployed: str
+) -> None:
     done = engine("submit", deployed, "-", "--wait", stdin=f"{track()}\n{track('bad')}\n")
     assert done.returncode == 1
     assert "ValueError: no" in done.stdout
@@ -102,9 +119,13 @@ def test_init_test_and_deploy_work_out_of_the_box(engine: Engine, tmp_path: Path
 
 
 def test_test_prints_one_object_an_event(engine: Engine, tmp_path: Path) -> None:
-    (tmp_path / "f.py").write_text("def on_track(event, settings):\n    console.log('hi')\n    return settings.k + event['n']\n")
+    (tmp_path / "f.py").write_text(
+        "def on_track(event, settings):\n    console.log('hi')\n    return settings.k + event['n']\n"
+    )
     (tmp_path / "e.json").write_text(json.dumps([{"type": "track", "n": 1}, {"type": "track", "n": "x"}]))
-    done = engine("test", str(tmp_path / "f.py"), "--event", str(tmp_path / "e.json"), "--set", "k=2", "--json")
+    done = engine(
+        "test", str(tmp_path / "f.py"), "--event", str(tmp_path / "e.json"), "--set", "k=2", "--json"
+    )
     assert done.returncode == 1
     good, bad = json.loads(done.stdout)["results"]
     assert (good["ok"], good["result"], good["logs"]) == (True, "3", [{"level": "info", "message": "hi"}])
@@ -119,9 +140,15 @@ def test_json_is_printed_where_asked(engine: Engine, deployed: str) -> None:
     assert isinstance(json.loads(engine("workers", "--json").stdout), list)
 
 
-def test_a_bad_setting_of_the_daemon_is_refused_with_all_that_is_wrong(engine: Engine, tmp_path: Path) -> None:
+def test_a_bad_setting_of_the_daemon_is_refused_with_all_that_is_wrong(
+    engine: Engine, tmp_path: Path
+) -> None:
     (tmp_path / "engine.toml").write_text('spares = 0\ntimeout = 3\nlog_level = "loud"\n')
     done = engine("serve", "--data-dir", str(tmp_path), "--config", str(tmp_path / "engine.toml"))
     assert done.returncode == 78
-    for part in ("spares is a whole number from 1 to 64", "timeout is no setting; did you mean timeout_ms", "log_level is one of"):
+    for part in (
+        "spares is a whole number from 1 to 64",
+        "timeout is no setting; did you mean timeout_ms",
+        "log_level is one of",
+    ):
         assert part in done.stderr

@@ -6,17 +6,19 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 from conftest import wait_until
 
-from engine.client import Client
 from engine.errors import Unavailable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Daemon
+
+    from engine.client import Client
 
 SLOW = "import time\ndef on_track(event, settings):\n    time.sleep(0.002)\n"
 QUICK = "def on_track(event, settings):\n    return 1\n"
@@ -41,10 +43,14 @@ def zygote_of(daemon: Daemon) -> psutil.Process:
 def test_a_killed_worker_costs_its_own_event_one_attempt_and_the_rest_nothing(own_daemon: Daemon) -> None:
     own_daemon.start()
     with own_daemon.client() as client, own_daemon.client() as other:
-        client.deploy("killed", "import time\ndef on_track(event):\n    time.sleep(0.005)\n", limits={"concurrency": 4})
+        client.deploy(
+            "killed", "import time\ndef on_track(event):\n    time.sleep(0.005)\n", limits={"concurrency": 4}
+        )
         client.deploy("calm", QUICK)
         results: list[Any] = []
-        sender = threading.Thread(target=lambda: results.append(client.submit("killed", events(4000), wait=True)))
+        sender = threading.Thread(
+            target=lambda: results.append(client.submit("killed", events(4000), wait=True))
+        )
         sender.start()
         killed = 0
         slowest = 0.0
@@ -71,7 +77,9 @@ def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(o
     with own_daemon.client() as client, own_daemon.client() as other:
         client.deploy("going-on", SLOW)
         results: list[Any] = []
-        sender = threading.Thread(target=lambda: results.append(client.submit("going-on", events(600), wait=True)))
+        sender = threading.Thread(
+            target=lambda: results.append(client.submit("going-on", events(600), wait=True))
+        )
         sender.start()
         while not busy_workers(other, "going-on"):
             time.sleep(0.01)
@@ -82,7 +90,9 @@ def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(o
     assert own_daemon.stop() == 0
 
 
-def test_what_was_acknowledged_is_delivered_after_a_kill_of_the_daemon(own_daemon: Daemon, tmp_path: Path) -> None:
+def test_what_was_acknowledged_is_delivered_after_a_kill_of_the_daemon(
+    own_daemon: Daemon,
+) -> None:
     own_daemon.start()
     acknowledged = 0
     with own_daemon.client() as client:
@@ -143,7 +153,16 @@ def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(own_daemon
     own_daemon.start()
     assert own_daemon.process is not None
     second = subprocess.run(
-        [sys.executable, "-m", "engine", "serve", "--data-dir", str(own_daemon.folder), "--socket", str(own_daemon.folder / "b.sock")],
+        [
+            sys.executable,
+            "-m",
+            "engine",
+            "serve",
+            "--data-dir",
+            str(own_daemon.folder),
+            "--socket",
+            str(own_daemon.folder / "b.sock"),
+        ],
         capture_output=True,
         text=True,
         timeout=30,
@@ -160,7 +179,13 @@ def test_garbage_on_the_socket_closes_that_connection_and_nothing_else(own_daemo
     own_daemon.start()
     with own_daemon.client() as client:
         client.deploy("calm", QUICK)
-        for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x02\x91\x63", b"\xff" * 64, b"\x00\x00\x00\x00", os.urandom(4096)):
+        for garbage in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"\x00\x00\x00\x02\x91\x63",
+            b"\xff" * 64,
+            b"\x00\x00\x00\x00",
+            os.urandom(4096),
+        ):
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(own_daemon.socket))
                 connection.sendall(garbage)

@@ -17,7 +17,9 @@ def event(kind: str = "track", **fields: Any) -> dict[str, Any]:
     return {"type": kind, "messageId": "m", "userId": "u", **fields}
 
 
-def one(client: Client, source: str, *, settings: dict[str, Any] | None = None, **limits: int) -> dict[str, Any]:
+def one(
+    client: Client, source: str, *, settings: dict[str, Any] | None = None, **limits: int
+) -> dict[str, Any]:
     """The outcome of one track event."""
     name = f"one-{abs(hash((source, str(limits))))}"
     client.deploy(name, source, settings=settings or {}, limits=limits)
@@ -45,7 +47,9 @@ def one(client: Client, source: str, *, settings: dict[str, Any] | None = None, 
     ],
 )
 @pytest.mark.parametrize("keyword", ["def", "async def"])
-def test_what_a_handler_raises_decides_the_outcome(client: Client, keyword: str, body: str, code: str) -> None:
+def test_what_a_handler_raises_decides_the_outcome(
+    client: Client, keyword: str, body: str, code: str
+) -> None:
     assert one(client, f"{keyword} on_track(event, settings):\n    {body}\n")["code"] == code
 
 
@@ -60,16 +64,19 @@ def test_what_a_handler_raises_decides_the_outcome(client: Client, keyword: str,
     ],
 )
 @pytest.mark.parametrize("keyword", ["def", "async def"])
-def test_what_never_ends_is_a_timeout_within_half_a_second_of_its_deadline(client: Client, keyword: str, body: str) -> None:
+def test_what_never_ends_is_a_timeout_within_half_a_second_of_its_deadline(
+    client: Client, keyword: str, body: str
+) -> None:
     begun = time.monotonic()
-    assert one(client, f"{keyword} on_track(event, settings):\n    {body}\n", timeout_ms=400)["code"] == "timeout"
+    assert (
+        one(client, f"{keyword} on_track(event, settings):\n    {body}\n", timeout_ms=400)["code"]
+        == "timeout"
+    )
     assert time.monotonic() - begun < 0.4 + 0.5 + 0.6  # deploy and a cold start besides
 
 
 def test_an_async_handler_that_waits_too_long_is_a_timeout_and_the_next_one_is_not(client: Client) -> None:
-    source = (
-        "import asyncio\nasync def on_track(event, settings):\n    await asyncio.sleep(event['properties']['s'])\n"
-    )
+    source = "import asyncio\nasync def on_track(event, settings):\n    await asyncio.sleep(event['properties']['s'])\n"
     client.deploy("waits", source, limits={"timeout_ms": 300})
     events = [event(properties={"s": seconds}) for seconds in (0, 30, 0, 0.05)]
     result = client.submit("waits", events, wait=True)
@@ -85,7 +92,9 @@ def test_async_handlers_wait_together(client: Client) -> None:
 
 
 def test_blocking_handlers_scale_out_over_workers(client: Client) -> None:
-    client.deploy("blocking", "import time\ndef on_track(event):\n    time.sleep(0.1)\n", limits={"concurrency": 16})
+    client.deploy(
+        "blocking", "import time\ndef on_track(event):\n    time.sleep(0.1)\n", limits={"concurrency": 16}
+    )
     begun = time.monotonic()
     assert client.submit("blocking", [event()] * 64, wait=True).delivered == 64
     assert time.monotonic() - begun < 4.0
@@ -99,9 +108,7 @@ def test_an_error_names_the_authors_line(client: Client) -> None:
 
 
 def test_settings_kept_in_a_global_raise_and_say_why(client: Client) -> None:
-    source = (
-        "kept = None\ndef on_track(event, settings):\n    global kept\n    kept = kept or settings\n    return kept.key\n"
-    )
+    source = "kept = None\ndef on_track(event, settings):\n    global kept\n    kept = kept or settings\n    return kept.key\n"
     client.deploy("kept", source, settings={"key": 1})
     result = client.submit("kept", [event(), event()], wait=True)
     assert result.by_code == {"delivered": 1, "bad_request": 1}
@@ -141,9 +148,7 @@ def test_under_one_event_a_second_the_single_handlers_run(client: Client) -> Non
 
 
 def test_a_retry_comes_back_and_is_delivered(client: Client) -> None:
-    source = (
-        "tries = []\ndef on_track(event):\n    tries.append(1)\n    if len(tries) < 2: raise RetryError('later')\n"
-    )
+    source = "tries = []\ndef on_track(event):\n    tries.append(1)\n    if len(tries) < 2: raise RetryError('later')\n"
     client.deploy("retry", source)
     assert client.submit("retry", [event()], wait=True).retrying == 1
     deadline = time.monotonic() + 10
@@ -158,7 +163,11 @@ def test_a_new_version_takes_over_and_one_that_does_not_load_changes_nothing(cli
     assert client.submit("versions", [event()], wait=True).first_errors["bad_request"]["message"] == "one"
     assert client.deploy("versions", "def on_track(event):\n    raise ValueError('two')\n")["version"] == 2
     assert client.submit("versions", [event()], wait=True).first_errors["bad_request"]["message"] == "two"
-    for broken in ("def on_track(event:\n", "import os\ndef on_track(event): pass\n", "1/0\ndef on_track(event): pass\n"):
+    for broken in (
+        "def on_track(event:\n",
+        "import os\ndef on_track(event): pass\n",
+        "1/0\ndef on_track(event): pass\n",
+    ):
         with pytest.raises(FunctionRefused):
             client.deploy("versions", broken)
     assert client.submit("versions", [event()], wait=True).first_errors["bad_request"]["message"] == "two"
@@ -174,7 +183,9 @@ def test_a_new_version_takes_over_and_one_that_does_not_load_changes_nothing(cli
         ("def on_track(event):\n    yield 1\n", "generator"),
     ],
 )
-def test_handlers_that_can_not_be_used_are_refused_with_the_reason(client: Client, source: str, message: str) -> None:
+def test_handlers_that_can_not_be_used_are_refused_with_the_reason(
+    client: Client, source: str, message: str
+) -> None:
     with pytest.raises(FunctionRefused) as refusal:
         client.deploy("refused", source)
     assert message in refusal.value.data["diagnostics"][0]["message"]
@@ -197,7 +208,10 @@ def test_remove_is_refused_while_events_wait(client: Client) -> None:
 
 
 def test_logs_show_failures_with_their_console_lines(client: Client) -> None:
-    client.deploy("logs", "def on_track(event):\n    console.warn('about to', 1)\n    print('x')\n    raise ValueError('no')\n")
+    client.deploy(
+        "logs",
+        "def on_track(event):\n    console.warn('about to', 1)\n    print('x')\n    raise ValueError('no')\n",
+    )
     client.submit("logs", [event()], wait=True)
     (line,) = client.logs("logs")
     assert line["code"] == "bad_request"
