@@ -14,8 +14,6 @@ from conftest import wait_until
 from engine.errors import Unavailable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Daemon
 
     from engine.client import Client

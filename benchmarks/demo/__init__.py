@@ -1,0 +1,1 @@
+"""The demo: recorded events through a deployed function, on a real daemon."""
