@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.harness import daemon, recorded_events
 
 SOURCE = Path(__file__).with_name("function.py")
-SETTINGS = {"project": "shop", "price_max": 150}
+SETTINGS = {"project": "shop", "price_max": 90}
 
 
 def main() -> int:
