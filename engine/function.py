@@ -1,52 +1,73 @@
-"""What a function's author imports: for the editor, for ruff and mypy, and for plain pytest.
+"""What a function's author imports: `from engine.function import fetch, cache, console, RetryError, Event, Settings`.
 
-Inside the sandbox these names are what the worker provides; here they are stand-ins that behave alike as far as a
-unit test can see. `fetch` isn't available yet and says so.
+Inside the engine these names resolve to the real things, and need no import at all. Here they are for editors and type
+checkers, and so that a function can be imported in plain pytest: errors are real, `console` prints, `cache` keeps, and
+`fetch` says that it isn't available.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypedDict
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypedDict, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable
+
+__all__ = [
+    "AliasEvent",
+    "Context",
+    "DeleteEvent",
+    "DropEvent",
+    "Event",
+    "EventNotSupported",
+    "GroupEvent",
+    "IdentifyEvent",
+    "InvalidEventPayload",
+    "PageEvent",
+    "RetryError",
+    "ScreenEvent",
+    "Settings",
+    "TrackEvent",
+    "ValidationError",
+    "cache",
+    "console",
+    "fetch",
+]
+
+Value = TypeVar("Value")
+
+# --- Errors: what a handler raises to say what becomes of the event
 
 
 class FunctionError(Exception):
-    """Base of the errors that say what kind of failure it was."""
+    """Base of the errors below; `code` is the outcome code. Subclasses of yours keep their parent's."""
 
     code: ClassVar[str] = "bad_request"
 
 
 class EventNotSupported(FunctionError):
-    """This function doesn't handle such events."""
+    """This function doesn't handle such events: discarded, counted."""
 
     code = "unsupported_event_type"
 
 
 class InvalidEventPayload(FunctionError):
-    """The event lacks something or has it wrong."""
+    """The event lacks something or has it wrong: discarded."""
 
     code = "message_rejected"
 
 
 class ValidationError(FunctionError):
-    """The event isn't valid for this function."""
+    """The event isn't valid for this function: discarded."""
 
     code = "message_rejected"
 
 
 class DropEvent(FunctionError):
-    """The function doesn't want this event; no failure."""
+    """The function doesn't want this event: discarded, and no failure."""
 
     code = "dropped"
-
-
-class InvalidSettings(FunctionError):
-    """A setting is missing or has a wrong value."""
-
-    code = "invalid_settings"
 
 
 class RetryError(FunctionError):
@@ -59,25 +80,31 @@ class RetryError(FunctionError):
         self.after_ms = after_ms
 
 
-class Context(TypedDict, total=False):
-    """Where an event comes from."""
+# --- Events: dicts, one shape a type
 
-    ip: str
-    userAgent: str
-    locale: str
-    timezone: str
-    library: dict[str, str]
-    page: dict[str, Any]
-    device: dict[str, Any]
-    os: dict[str, Any]
+
+class Context(TypedDict, total=False):
+    """`event["context"]`: where the event came from."""
+
+    active: bool
     app: dict[str, Any]
     campaign: dict[str, Any]
+    device: dict[str, Any]
+    ip: str
+    library: dict[str, Any]
+    locale: str
+    location: dict[str, Any]
+    network: dict[str, Any]
+    os: dict[str, Any]
+    page: dict[str, Any]
+    referrer: dict[str, Any]
+    screen: dict[str, Any]
+    timezone: str
+    traits: dict[str, Any]
+    userAgent: str
 
 
-class Event(TypedDict, total=False):
-    """What all events have."""
-
-    type: Literal["identify", "track", "page", "screen", "group", "alias", "delete"]
+class _Common(TypedDict, total=False):
     messageId: str
     anonymousId: str | None
     userId: str | None
@@ -87,126 +114,143 @@ class Event(TypedDict, total=False):
     originalTimestamp: str
     context: Context
     integrations: dict[str, Any]
-    version: Any
+    version: str | int
 
 
-class IdentifyEvent(Event, total=False):
-    """What is known about a user."""
+class IdentifyEvent(_Common, total=False):
+    """Who a user is: `traits`."""
 
+    type: Literal["identify"]
     traits: dict[str, Any]
 
 
-class TrackEvent(Event, total=False):
-    """What a user did."""
+class TrackEvent(_Common, total=False):
+    """What a user did: `event` is its name, `properties` its details."""
 
+    type: Literal["track"]
     event: str
     properties: dict[str, Any]
 
 
-class PageEvent(Event, total=False):
-    """A page that was seen."""
+class PageEvent(_Common, total=False):
+    """Which page of a website a user saw."""
 
+    type: Literal["page"]
     name: str
     category: str
     properties: dict[str, Any]
 
 
-class ScreenEvent(Event, total=False):
-    """A screen that was seen."""
+class ScreenEvent(_Common, total=False):
+    """Which screen of an app a user saw."""
 
+    type: Literal["screen"]
     name: str
     category: str
     properties: dict[str, Any]
 
 
-class GroupEvent(Event, total=False):
-    """What is known about a group."""
+class GroupEvent(_Common, total=False):
+    """Which group a user belongs to: `groupId`, `traits` of the group."""
 
+    type: Literal["group"]
     groupId: str
     traits: dict[str, Any]
 
 
-class AliasEvent(Event, total=False):
-    """Two ids that are one user."""
+class AliasEvent(_Common, total=False):
+    """That two ids are one user: `previousId` is now `userId`."""
 
+    type: Literal["alias"]
     previousId: str
 
 
-class DeleteEvent(Event, total=False):
-    """A user to be forgotten."""
+class DeleteEvent(_Common, total=False):
+    """That a user is to be forgotten."""
+
+    type: Literal["delete"]
 
 
-class Settings:
-    """Read-only settings: `settings.apiKey`, `settings["apiKey"]`, `.get`, `in`."""
+Event = IdentifyEvent | TrackEvent | PageEvent | ScreenEvent | GroupEvent | AliasEvent | DeleteEvent
+"""Any event, for handlers of several types; `event["type"]` tells which."""
 
-    def __init__(self, **values: Any) -> None:
-        object.__setattr__(self, "_values", values)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self[name]
+class Settings(Protocol):
+    """`settings.apiKey`, `settings["apiKey"]`, `settings.get("apiKey")`, `"apiKey" in settings`; read-only.
 
-    def __getitem__(self, name: str) -> Any:
-        values: dict[str, Any] = self._values
-        if name not in values:
-            raise InvalidSettings(f"the setting {name!r} is missing")
-        return values[name]
+    In the engine a missing setting ends the invocation as `invalid_settings`, except from `get`.
+    """
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise TypeError(f"settings are read-only; {name!r} can't be set")
-
+    def __getattr__(self, name: str) -> Any: ...
+    def __getitem__(self, name: str) -> Any: ...
+    def __contains__(self, name: object) -> bool: ...
     def get(self, name: str, default: Any = None) -> Any:
         """The setting, or `default` if it is missing."""
-        values: dict[str, Any] = self._values
-        return values.get(name, default)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
 
 
-class Cache:
-    """`load(key, fn)` or `load(key, ttl_ms, fn)`; `delete(key)`. Nothing expires here."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
-
-    def load(self, key: str, ttl_ms: Any = -1, fn: Callable[[], Any] | None = None) -> Any:
-        """The value of `key`, made by `fn()` if it is missing; with an `async def` function it is awaited."""
-        make: Callable[[], Any] = fn if fn is not None else ttl_ms
-        if inspect.iscoroutinefunction(make):
-            return self._load_async(key, make)
-        if key not in self._values:
-            self._values[key] = make()
-        return self._values[key]
-
-    async def _load_async(self, key: str, make: Callable[[], Any]) -> Any:
-        if key not in self._values:
-            self._values[key] = await make()
-        return self._values[key]
-
-    def delete(self, key: str) -> None:
-        """Forget the value of `key`."""
-        self._values.pop(key, None)
+# --- Tools
 
 
 class Console:
-    """Prints, so that pytest shows it."""
+    """Lines that are kept with the invocation in the engine; here they are printed."""
 
-    def log(self, *values: Any) -> None:
-        """Level info."""
-        print(*values)  # noqa: T201  what a console is for
+    def log(self, *values: object) -> None:
+        """Keep a line at level info."""
+        print(*values)  # noqa: T201  what a console does
 
     info = warn = error = debug = log
 
 
-def fetch(url: str, **options: Any) -> NoReturn:
-    """Raise: functions can't make HTTP calls in this version."""
+class Cache:
+    """Values kept between invocations of one worker; may be emptied at any time."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, tuple[Any, float]] = {}
+
+    @overload
+    def load(self, key: str, ttl_ms: Callable[[], Value], /) -> Value: ...
+    @overload
+    def load(self, key: str, ttl_ms: float, fn: Callable[[], Value]) -> Value: ...
+    def load(self, key: str, ttl_ms: Any = -1, fn: Any = None) -> Any:
+        """The value of `key`, made by `fn()` if it is missing or older than `ttl_ms` (-1: no expiry).
+
+        In `async def` handlers `fn` is `async def` too, and the call is awaited. What `fn` raises isn't kept.
+        """
+        if fn is None:
+            ttl_ms, fn = -1, ttl_ms
+        if inspect.iscoroutinefunction(fn):
+            return self._load_async(key, ttl_ms, fn)
+        if not self._is_fresh(key):
+            self._keep(key, ttl_ms, fn())
+        return self._entries[key][0]
+
+    async def _load_async(self, key: str, ttl_ms: float, fn: Callable[[], Awaitable[Any]]) -> Any:
+        if not self._is_fresh(key):
+            self._keep(key, ttl_ms, await fn())
+        return self._entries[key][0]
+
+    def delete(self, key: str) -> None:
+        """Forget the value of `key`, if there is one."""
+        self._entries.pop(key, None)
+
+    def _is_fresh(self, key: str) -> bool:
+        return key in self._entries and self._entries[key][1] > time.monotonic()
+
+    def _keep(self, key: str, ttl_ms: float, value: Any) -> None:
+        self._entries[key] = (value, time.monotonic() + ttl_ms / 1000 if ttl_ms >= 0 else float("inf"))
+
+
+class FetchUnavailableError(RuntimeError):
+    """`fetch` was called."""
+
+
+def fetch(url: str, **options: Any) -> Any:
+    """Raise `FetchUnavailableError`: functions can't make HTTP calls in this version."""
     del options
-    raise RuntimeError(f"fetch is not available yet: {url} was not called")
+    raise FetchUnavailableError(
+        f"fetch is not available yet: this version of the engine makes no HTTP calls; {url} was not called. "
+        "In a test, replace it: monkeypatch.setattr(your_function, 'fetch', …)"
+    )
 
 
 cache = Cache()

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import importlib.util
 import marshal
+import re
 import sys
 import warnings
 from dataclasses import asdict, dataclass
@@ -16,15 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox import guards, modules
+from sandbox.names import USER_MODULE
 from sandbox.policy import Policy
 from sandbox.wire import SOURCE_BYTES_MAX
 
 if TYPE_CHECKING:
     from types import CodeType
 
-MODULE_NAME: Final = "function"
-"""`__name__` of a function's module, and the mark of its classes."""
 DIAGNOSTICS_MAX: Final = 100
+LINE_SHOWN_MAX: Final = 500
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+"""As Python counts lines; `str.splitlines` knows more ends."""
 
 
 def _policy_key() -> str:
@@ -65,7 +68,8 @@ class CompileRefused(Exception):
 def render(diagnostic: Diagnostic, filename: str) -> str:
     """Place, message, the line with a caret, and the remedy."""
     head = f"{filename}:{diagnostic.line}:{diagnostic.column} {diagnostic.rule}: {diagnostic.message}"
-    caret = " " * (diagnostic.column - 1) + "^"
+    before = diagnostic.source_line[: diagnostic.column - 1]
+    caret = "".join("\t" if letter == "\t" else " " for letter in before) + "^"
     return f"{head}\n    {diagnostic.source_line}\n    {caret}\n  → {diagnostic.remedy}"
 
 
@@ -75,7 +79,7 @@ def compile_source(source: str, filename: str) -> bytes:
         raise CompileRefused(
             [_alone("source-size", "the source is larger than 1 MiB", "keep data out of the code")]
         )
-    lines = source.splitlines()
+    lines = _LINE_END.split(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -86,19 +90,10 @@ def compile_source(source: str, filename: str) -> bytes:
                 raise CompileRefused(_diagnostics(policy, lines))
             code: CodeType = compile(ast.fix_missing_locations(checked), filename, "exec", dont_inherit=True)
     except SyntaxError as error:
-        line, column = error.lineno or 1, error.offset or 1
-        text = lines[line - 1] if 0 < line <= len(lines) else ""
+        remedy = "mend the syntax here or just before"
+        line, column = error.lineno or 1, max(error.offset or 1, 1)
         raise CompileRefused(
-            [
-                Diagnostic(
-                    line,
-                    max(column, 1),
-                    "syntax",
-                    error.msg,
-                    "mend the syntax here or just before",
-                    text[:500],
-                )
-            ]
+            [_at(lines, line, column, rule="syntax", message=error.msg, remedy=remedy)]
         ) from None
     except (RecursionError, MemoryError):
         raise CompileRefused(
@@ -113,12 +108,18 @@ def _alone(rule: str, message: str, remedy: str) -> Diagnostic:
     return Diagnostic(1, 1, rule, message, remedy, "")
 
 
+def _at(lines: list[str], line: int, column: int, *, rule: str, message: str, remedy: str) -> Diagnostic:
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    return Diagnostic(line, column, rule, message, remedy, text[:LINE_SHOWN_MAX])
+
+
 def _diagnostics(policy: Policy, lines: list[str]) -> list[Diagnostic]:
     found = []
     for node, rule, message, remedy in policy.found:
-        line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
+        line, offset_bytes = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
         text = lines[line - 1] if 0 < line <= len(lines) else ""
-        found.append(Diagnostic(line, column, rule, message, remedy, text[:500]))
+        column = len(text.encode("utf-8", "replace")[:offset_bytes].decode("utf-8", "ignore")) + 1
+        found.append(_at(lines, line, column, rule=rule, message=message, remedy=remedy))
     return sorted(found, key=lambda item: (item.line, item.column))
 
 
@@ -131,7 +132,7 @@ def execute(code: bytes, *, scope: dict[str, object]) -> dict[str, object]:
     module: dict[str, object] = {
         **scope,
         **guards.GUARDS,
-        "__name__": MODULE_NAME,
+        "__name__": USER_MODULE,
         "__builtins__": guards.builtins_for(modules.importer(scope), scope),
     }
     exec(marshal.loads(code), module)  # noqa: S102, S302  this is what the sandbox is for

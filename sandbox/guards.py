@@ -61,11 +61,19 @@ def _reads_no_attribute(text: str) -> bool:
         return True
 
 
-def _format(text: str, args: tuple[Any, ...], mapping: Any) -> str:
+def _format(text: str, /, *args: Any, **kwargs: Any) -> str:
     text = str.__str__(text)  # of a subclass: its characters, not what its methods answer
-    if _reads_no_attribute(text):
-        return text.format(*args, **mapping) if args or type(mapping) is dict else text.format_map(mapping)
-    return _FORMATTER.vformat(text, args, mapping)
+    return (
+        text.format(*args, **kwargs) if _reads_no_attribute(text) else _FORMATTER.vformat(text, args, kwargs)
+    )
+
+
+def _format_map(text: str, mapping: Mapping[str, Any], /) -> str:
+    text = str.__str__(text)
+    return text.format_map(mapping) if _reads_no_attribute(text) else _FORMATTER.vformat(text, (), mapping)
+
+
+_SAFE_FORMATS: Final = {"format": _format, "format_map": _format_map}
 
 
 def format_guard(value: Any, name: str) -> Any:
@@ -75,14 +83,9 @@ def format_guard(value: Any, name: str) -> Any:
     """
     found = getattr(value, name)
     if isinstance(found, types.BuiltinMethodType) and isinstance(found.__self__, str):
-        text = found.__self__
-        if name == "format":
-            return lambda *args, **kwargs: _format(text, args, kwargs)
-        return lambda mapping: _format(text, (), mapping)
-    if found is str.format:
-        return lambda text, /, *args, **kwargs: _format(text, args, kwargs)
-    if found is str.format_map:
-        return lambda text, mapping, /: _format(text, (), mapping)
+        return functools.partial(_SAFE_FORMATS[name], found.__self__)
+    if found is str.format or found is str.format_map:
+        return _SAFE_FORMATS[name]
     return found
 
 
@@ -155,16 +158,16 @@ def exit_guard(method: Any) -> Any:
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
-        async def leave_async(self: Any, kind: Any = None, error: Any = None, traceback: Any = None) -> Any:
-            answer = await method(self, kind, error, traceback)
-            return False if isinstance(error, Fatal) else answer
+        async def leave_async(*args: Any) -> Any:
+            answer = await method(*args)
+            return False if any(isinstance(arg, Fatal) for arg in args) else answer
 
         return leave_async
 
     @functools.wraps(method)
-    def leave(self: Any, kind: Any = None, error: Any = None, traceback: Any = None) -> Any:
-        answer = method(self, kind, error, traceback)
-        return False if isinstance(error, Fatal) else answer
+    def leave(*args: Any) -> Any:
+        answer = method(*args)
+        return False if any(isinstance(arg, Fatal) for arg in args) else answer
 
     return leave
 
@@ -196,12 +199,67 @@ GUARDS: Final[dict[str, object]] = {
     KEPT_ANNOTATIONS["KW_ONLY"]: dataclasses.KW_ONLY,
 }
 
-_SAFE_BUILTINS: Final = (
-    "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float format"
-    " frozenset hash hex id int isinstance issubclass iter len list map max min next object oct ord pow property range repr"
-    " reversed round set slice sorted staticmethod str sum super tuple zip aiter anext"
-    " True False None NotImplemented Ellipsis __build_class__ __debug__"
-).split()
+_SAFE_BUILTINS: Final = [
+    "abs",
+    "all",
+    "any",
+    "ascii",
+    "bin",
+    "bool",
+    "bytearray",
+    "bytes",
+    "callable",
+    "chr",
+    "classmethod",
+    "complex",
+    "dict",
+    "divmod",
+    "enumerate",
+    "filter",
+    "float",
+    "format",
+    "frozenset",
+    "hash",
+    "hex",
+    "id",
+    "int",
+    "isinstance",
+    "issubclass",
+    "iter",
+    "len",
+    "list",
+    "map",
+    "max",
+    "min",
+    "next",
+    "object",
+    "oct",
+    "ord",
+    "pow",
+    "property",
+    "range",
+    "repr",
+    "reversed",
+    "round",
+    "set",
+    "slice",
+    "sorted",
+    "staticmethod",
+    "str",
+    "sum",
+    "super",
+    "tuple",
+    "zip",
+    "aiter",
+    "anext",
+    "True",
+    "False",
+    "None",
+    "NotImplemented",
+    "Ellipsis",
+    "__build_class__",
+    "__debug__",
+]
 _EXCEPTIONS: Final = tuple(
     name
     for name, value in vars(builtins).items()

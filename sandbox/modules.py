@@ -13,10 +13,11 @@ import encodings
 import importlib
 import pkgutil
 import random
+import typing
 import zoneinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sandbox.facades import aio, bounded, functional, logs, tracing
+from sandbox.facades import aio, bounded, classes, contexts, functional, logs, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,10 @@ _TYPING: Final = (
     "Any Optional Union List Dict Set Tuple FrozenSet Type Callable Iterable Iterator Sequence Mapping MutableMapping"
     " Awaitable AsyncIterator AsyncIterable Generator Literal Final ClassVar Annotated TypeVar Generic Protocol NamedTuple"
     " TypedDict NewType cast overload NoReturn Never Self Required NotRequired TypeAlias Hashable Sized Collection"
-    " TYPE_CHECKING DefaultDict Deque Counter ParamSpec assert_never final runtime_checkable"
+    " TYPE_CHECKING DefaultDict Deque Counter OrderedDict ChainMap ParamSpec TypeVarTuple Unpack Concatenate assert_never final"
+    " runtime_checkable override LiteralString AnyStr Text TypeGuard TypeIs ReadOnly Coroutine AsyncGenerator Container"
+    " ContextManager AsyncContextManager KeysView ValuesView ItemsView MutableSequence MutableSet AbstractSet Reversible"
+    " Match Pattern SupportsInt SupportsFloat SupportsAbs SupportsIndex SupportsRound"
 )
 _ITERTOOLS: Final = (
     "accumulate chain combinations combinations_with_replacement compress count cycle dropwhile filterfalse groupby"
@@ -91,7 +95,9 @@ WHITELIST: Final[dict[str, Entry]] = {
     ),
     "fractions": Entry("Fraction", "values"),
     "collections": Entry(
-        "ChainMap Counter OrderedDict UserDict UserList UserString defaultdict deque namedtuple", "containers"
+        "ChainMap Counter OrderedDict UserDict UserList defaultdict deque namedtuple",
+        "containers; UserString is left out, its format reads attributes named by data",
+        {"namedtuple": classes.namedtuple},
     ),
     "collections.abc": Entry(
         "AsyncIterable AsyncIterator Awaitable Callable Collection Container Coroutine Generator Hashable Iterable Iterator"
@@ -102,7 +108,7 @@ WHITELIST: Final[dict[str, Entry]] = {
     "functools": Entry(
         "cache cached_property cmp_to_key lru_cache partial partialmethod reduce singledispatch total_ordering wraps",
         "update_wrapper is left out, it copies attributes named by data",
-        {"wraps": functional.wraps},
+        functional.NAMES,
     ),
     "operator": Entry(_OPERATOR, "attrgetter and methodcaller are left out, they look names up from data"),
     "hashlib": Entry(
@@ -156,19 +162,26 @@ WHITELIST: Final[dict[str, Entry]] = {
         "pure functions",
     ),
     "copy": Entry("copy deepcopy", "values"),
-    "enum": Entry("Enum IntEnum StrEnum Flag IntFlag auto unique", "classes of constants"),
+    "enum": Entry(
+        "Enum IntEnum StrEnum Flag IntFlag auto unique",
+        "classes of constants; none are made from data",
+        classes.ENUM,
+    ),
     "abc": Entry("ABC abstractmethod", "abstract classes; ABCMeta is left out with all metaclasses"),
     "contextlib": Entry(
         "contextmanager asynccontextmanager closing nullcontext suppress ExitStack AsyncExitStack",
         "suppress never holds back a deadline",
-        {"suppress": functional.suppress},
+        contexts.NAMES,
     ),
     "dataclasses": Entry(
         "dataclass field fields asdict astuple replace is_dataclass KW_ONLY InitVar MISSING FrozenInstanceError",
         "make_dataclass is left out, it makes names from data",
+        classes.DATACLASSES,
     ),
     "typing": Entry(
-        _TYPING, "for annotations, which are stripped; get_type_hints is left out, it evaluates text"
+        _TYPING,
+        "for annotations, which are stripped; get_type_hints is left out, it evaluates text",
+        {"NamedTuple": classes.NamedTuple, "TypedDict": classes.TypedDict},
     ),
     "csv": Entry(
         "reader writer DictReader DictWriter Error QUOTE_ALL QUOTE_MINIMAL QUOTE_NONE QUOTE_NONNUMERIC excel excel_tab"
@@ -202,16 +215,34 @@ WHITELIST: Final[dict[str, Entry]] = {
 
 PACKAGES: Final = frozenset({"urllib", "engine", "engine.function"})
 """Importable without being in the table: a parent of one, and the injected names."""
-FUNCTION_TYPES: Final = (
-    "Event IdentifyEvent TrackEvent PageEvent ScreenEvent GroupEvent AliasEvent DeleteEvent Settings Context"
-).split()
-INJECTED: Final = (
-    "fetch cache console EventNotSupported InvalidEventPayload ValidationError RetryError DropEvent"
-).split()
-_FUNCTION_STUBS: Final = {
-    name: type(name, (dict,), {"__module__": "engine.function"}) for name in FUNCTION_TYPES
+FUNCTION_TYPES: Final = [
+    "Event",
+    "IdentifyEvent",
+    "TrackEvent",
+    "PageEvent",
+    "ScreenEvent",
+    "GroupEvent",
+    "AliasEvent",
+    "DeleteEvent",
+    "Settings",
+    "Context",
+]
+INJECTED: Final = [
+    "fetch",
+    "cache",
+    "console",
+    "EventNotSupported",
+    "InvalidEventPayload",
+    "ValidationError",
+    "RetryError",
+    "DropEvent",
+]
+_FUNCTION_STUBS: Final[dict[str, Any]] = {
+    name: type(name, (), {}) if name == "Settings" else typing.TypedDict(name, {}, total=False)  # type: ignore[operator]
+    for name in FUNCTION_TYPES
 }
-_SUBSTITUTES: Final = {
+"""For annotations, which are stripped: importing them works, and little else."""
+SUBSTITUTES: Final = {
     "os": "settings hold what would be in the environment; there are no files",
     "sys": "there is nothing to learn of the process here",
     "requests": "use fetch(url, method=…, json=…)",
@@ -258,9 +289,11 @@ _SUBSTITUTES: Final = {
 class View:
     """A module as a function sees it: picked names, nothing to set."""
 
-    def __init__(self, name: str, names: dict[str, Any]) -> None:
-        self.__dict__.update(names)
-        self.__dict__["__name__"] = name
+    def __getattr__(self, name: str) -> Any:
+        module = self.__dict__.get("__name__", "")
+        if name.startswith("__"):  # the library looks for its protocols, an author doesn't
+            raise AttributeError(name)
+        raise AttributeError(f"{module}.{name} is not available: {substitute(f'{module}.{name}')}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"modules are read-only; {name!r} can't be set")
@@ -272,25 +305,33 @@ class View:
         return f"<module {self.__dict__['__name__']!r}>"
 
 
+def _make_view(name: str, names: dict[str, Any]) -> View:
+    """Not by a constructor: a function would reach that, and refill a module."""
+    view = View()
+    view.__dict__.update(names)
+    view.__dict__["__name__"] = name
+    return view
+
+
+_NOTHING: Final = _make_view("nothing", {})
 _VIEWS: dict[str, View] = {}
 _ZONES: dict[str, zoneinfo.ZoneInfo] = {}
 
 
 def visible_names(module: str) -> frozenset[str]:
-    """Names that `from module import …` may ask for."""
+    """Names that `from module import …` may ask for, in this version of Python."""
     if module == "engine.function":
         return frozenset((*INJECTED, *FUNCTION_TYPES))
-    if module in {"urllib", "engine"}:
-        return frozenset({"parse"} if module == "urllib" else {"function"})
-    extra = {"abc"} if module == "collections" else set()
-    return frozenset(WHITELIST[module].names.split()) | extra
+    if module == "engine":
+        return frozenset({"function"})
+    return frozenset(name for name in _view(module).__dict__ if name != "__name__")
 
 
 def substitute(name: str) -> str:
     """What to use instead of a module or name that isn't there."""
     for known in (name, name.split(".", maxsplit=1)[0]):
-        if known in _SUBSTITUTES:
-            return _SUBSTITUTES[known]
+        if known in SUBSTITUTES:
+            return SUBSTITUTES[known]
     module, _, last = name.rpartition(".")
     candidates = sorted(visible_names(module)) if module in WHITELIST else sorted(WHITELIST)
     close = difflib.get_close_matches(last if module in WHITELIST else name, candidates, n=1)
@@ -305,36 +346,39 @@ def _view(name: str) -> View:
     view = _VIEWS.get(name)
     if view is None:
         if name == "urllib":
-            view = View(name, {"parse": _view("urllib.parse")})
+            view = _make_view(name, {"parse": _view("urllib.parse")})
         else:
             real, entry = importlib.import_module(name), WHITELIST[name]
             names = {
-                item: entry.replaced.get(item, getattr(real, item, None)) for item in entry.names.split()
+                item: entry.replaced[item] if item in entry.replaced else getattr(real, item)
+                for item in entry.names.split()
+                if item in entry.replaced or hasattr(real, item)  # some came with a later Python
             }
             if name == "collections":
                 names["abc"] = _view("collections.abc")
-            view = View(
-                name,
-                {item: value for item, value in names.items() if value is not None or item in entry.replaced},
-            )
+            view = _make_view(name, names)
         _VIEWS[name] = view
     return view
 
 
 def importer(scope: dict[str, object]) -> Callable[..., View]:
     """`__import__` of one module of a user; `scope` are the names that `engine.function` offers there."""
-    function = View(
-        "engine.function", {**_FUNCTION_STUBS, **{name: scope[name] for name in INJECTED if name in scope}}
-    )
-    package = View("engine", {"function": function})
+    injected = {name: scope[name] for name in INJECTED if name in scope}
+    function = _make_view("engine.function", {**_FUNCTION_STUBS, **injected})
+    package = _make_view("engine", {"function": function})
 
     def import_module(
         name: str,
         _globals: object = None,
         _locals: object = None,
-        fromlist: tuple[str, ...] | None = (),
+        fromlist: tuple[str, ...] | list[str] | None = (),
         level: int = 0,
     ) -> View:
+        if type(fromlist) is list:
+            # The library's own C code asks by way of the running frame (`strptime` for `_strptime`); it takes the module
+            # from `sys.modules`, not what is returned. Compiled statements pass a tuple or None.
+            importlib.import_module(name)
+            return _NOTHING
         if level == 0 and name in {"engine", "engine.function"}:
             return function if fromlist and name == "engine.function" else package
         if level or (name not in WHITELIST and name not in PACKAGES):

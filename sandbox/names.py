@@ -1,7 +1,7 @@
-"""Names: which an author may use, and what his private ones become. Decisions only.
+"""Names: which an author may use, and what private ones become.
 
-The same ones when a source is compiled (`policy`), when a format string is read (`guards`), and when a library makes
-a class from names (`facades`).
+The same decisions when a source is compiled (`policy`), when a format string is read (`guards`), and when a library
+makes a class from names (`facades`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,20 @@ MARK: Final = "\N{MODIFIER LETTER LOW MACRON}"
 field names in it), and no library uses it. Sources that spell it are refused."""
 
 PLAIN_UNDERSCORE: Final = frozenset(
-    "_ _asdict _replace _fields _make _field_defaults _missing_ _generate_next_value_ _value_ _name_ _ignore_ _order_".split()
+    [
+        "_",
+        "_asdict",
+        "_replace",
+        "_fields",
+        "_make",
+        "_field_defaults",
+        "_missing_",
+        "_generate_next_value_",
+        "_value_",
+        "_name_",
+        "_ignore_",
+        "_order_",
+    ]
 )
 """One-underscore names that the library documents for use."""
 
@@ -34,7 +47,9 @@ _INSPECTED: Final = (
 )
 REFUSED_ATTRIBUTES: Final = (
     frozenset(name for kind in _INSPECTED for name in dir(kind) if not name.startswith("_")) - _COMMON
-) | frozenset("mro obj with_traceback get_loop get_stack get_coro get_context print_stack".split())
+) | frozenset(
+    ["mro", "obj", "with_traceback", "get_loop", "get_stack", "get_coro", "get_context", "print_stack"]
+)
 """Read from this interpreter's own types, so that names that a new version adds are covered."""
 
 _OPERATORS: Final = (
@@ -51,13 +66,13 @@ READABLE_DUNDERS: Final = frozenset(
 SUPER_DUNDERS: Final = READABLE_DUNDERS | {"__new__", "__init_subclass__", "__format__"}
 """What may be read of `super()`. Not `__set_name__` and `__get__`: called with data they reach an object's `__dict__`."""
 CLASS_DUNDERS: Final = (SUPER_DUNDERS - {"__name__", "__members__"}) | frozenset(
-    "__getattr__ __get__ __set__ __delete__ __set_name__ __slots__".split()
+    ["__getattr__", "__get__", "__set__", "__delete__", "__set_name__", "__slots__"]
 )
 """What a class may define. Not `__class__`, `__del__`, `__reduce__`, `__getattribute__`: libraries trust those."""
 EXIT_METHODS: Final = frozenset({"__exit__", "__aexit__"})
 LITERAL_DUNDERS: Final = frozenset({"__slots__", "__match_args__"})
 """Class variables that hold names: only written out, so that they can be judged."""
-MODULE_DUNDERS: Final = frozenset("__all__ __author__ __version__ __doc__".split())
+MODULE_DUNDERS: Final = frozenset(["__all__", "__author__", "__version__", "__doc__"])
 """What a module may define: customary, and read by no one."""
 
 

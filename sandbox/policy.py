@@ -1,111 +1,49 @@
 """The RestrictedPython transformer: which syntax and which names a function may use.
 
 Stock RestrictedPython asks at run time, at each attribute, item and iteration. Attribute names are static, so here
-they are judged when the source is compiled; what is left for run time is `.format` (which looks names up from
-data) and attribute stores. That is sound only because no real module is reachable from a function, nothing of ours
-that can be changed is shared with it, and nothing it is offered looks a name up from data.
+they are judged when the source is compiled (`names` has the rules); what is left for run time is `.format`, which looks
+names up from data, and attribute stores. That is sound only because no real module is reachable from a function,
+nothing of ours that can be changed is shared with it, and nothing it is offered looks a name up from data.
 
-Names with one leading underscore are the author's own: they are renamed to names that no library object has
-(`_x` → `µ_x` with U+00B5, which no source can spell: the parser normalizes it to U+03BC), so that guards, whose
-names begin with an underscore too, can't be shadowed.
+An author's private names (`_x`) are renamed to names that no library object has. Guards have names that aren't
+identifiers, so that nothing shadows them.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
-import types
-from typing import Any, Final
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
-from sandbox import modules
-
-MANGLE: Final = "\N{MICRO SIGN}"
-PLAIN_UNDERSCORE: Final = frozenset(
-    {"_", "_asdict", "_replace", "_fields", "_make", "_missing_", "_generate_next_value_"}
+from sandbox import guards, modules
+from sandbox.names import (
+    CLASS_DUNDERS,
+    EXIT_METHODS,
+    LITERAL_DUNDERS,
+    MARK,
+    MODULE_DUNDERS,
+    REFUSED_ATTRIBUTES,
+    SUPER_DUNDERS,
+    attribute_refusal,
+    is_dunder,
+    mangle,
 )
-"""One-underscore names that are public in the standard library."""
-
-_COMMON: Final = frozenset(
-    name for kind in (dict, list, set, str, bytes, int, float, tuple, BaseException) for name in dir(kind)
-) | {"send", "throw", "close", "asend", "athrow", "aclose"}
-_INSPECTED: Final = (
-    types.GeneratorType,
-    types.CoroutineType,
-    types.AsyncGeneratorType,
-    types.FrameType,
-    types.TracebackType,
-    types.CodeType,
+from sandbox.trees import (
+    ATTRIBUTE_REMEDIES,
+    BUILTIN_REMEDIES,
+    GUIDE,
+    bindings,
+    dunder_remedy,
+    is_super,
+    leavers,
+    mark,
+    whose_class,
 )
-REFUSED_ATTRIBUTES: Final = (
-    frozenset(name for kind in _INSPECTED for name in dir(kind) if not name.startswith("_"))
-    | frozenset(
-        {"mro", "obj", "with_traceback", "get_loop", "get_stack", "get_coro", "get_context", "print_stack"}
-    )
-) - (_COMMON - {"with_traceback"})
-"""Read from this interpreter's own types, so that names that a new version adds are covered."""
 
-CLASS_DUNDERS: Final = frozenset(
-    f"__{name}__"
-    for name in (
-        "init new post_init repr str bytes bool hash eq ne lt le gt ge len length_hint getitem setitem delitem contains"
-        " iter next reversed call enter exit aenter aexit aiter anext await add radd iadd sub rsub isub mul rmul imul"
-        " truediv rtruediv itruediv floordiv rfloordiv ifloordiv mod rmod imod pow rpow ipow divmod rdivmod neg pos abs"
-        " invert and rand iand or ror ior xor rxor ixor lshift rshift matmul rmatmul int float complex index round trunc"
-        " floor ceil copy deepcopy format missing get set delete set_name getattr slots match_args doc class_getitem"
-        " init_subclass hash fspath"
-    ).split()
-)
-"""What a class of a function may define."""
-READABLE_DUNDERS: Final = frozenset({"__name__", "__doc__"}) | (
-    CLASS_DUNDERS
-    - {"__getattr__", "__new__", "__slots__", "__format__", "__init_subclass__", "__set_name__", "__get__"}
-)
-"""What may be read of anything: methods whose own attributes lead nowhere."""
-NAME_DUNDERS: Final = frozenset({"__name__", "__doc__"})
-
-BUILTIN_REMEDIES: Final = {
-    "open": "there are no files here; keep data in settings, or in `cache`",
-    "eval": "use json.loads or literal values",
-    "exec": "write the code into the module",
-    "compile": "use re.compile for patterns; code can't be compiled here",
-    "getattr": "write the attribute, or getattr(x, 'name') with a literal name; for events use event.get('name')",
-    "setattr": "write the attribute: x.name = value",
-    "delattr": "write `del x.name`",
-    "hasattr": "write hasattr(x, 'name') with a literal name; for events use `'name' in event`",
-    "vars": "use a dict, or dataclasses.asdict",
-    "dir": "name the attributes you need",
-    "globals": "use a module-level dict",
-    "locals": "use a dict",
-    "input": "a function gets its input in `event`",
-    "breakpoint": "use console.log",
-    "help": "see the documentation of the function's author's guide",
-    "memoryview": "use bytes or bytearray",
-    "exit": "return, or raise DropEvent",
-    "quit": "return, or raise DropEvent",
-    "__import__": "use an import statement",
-}
-"""Builtins that aren't there, and what to use instead."""
-_ANNOTATION_KEEPERS: Final = {"ClassVar": "_ClassVar_", "InitVar": "_InitVar_", "KW_ONLY": "_KW_ONLY_"}
-
-
-def attribute_refusal(name: str) -> str:
-    """Why an attribute of this name may not be read, or an empty string."""
-    if name.startswith("__"):
-        return "" if name in READABLE_DUNDERS else "names with two underscores lead out of the sandbox"
-    if name in REFUSED_ATTRIBUTES:
-        return "it gives access to running code"
-    return ""
-
-
-def mangle(name: str) -> str:
-    """`_x` → `µ_x`; other names stay."""
-    if name.startswith("_") and not name.startswith("__") and name not in PLAIN_UNDERSCORE:
-        return MANGLE + name
-    if name.startswith("__") and not name.endswith("__"):
-        return MANGLE + name
-    return name
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Policy(RestrictingNodeTransformer):
@@ -114,87 +52,107 @@ class Policy(RestrictingNodeTransformer):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[tuple[ast.AST, str, str, str]] = []
-        self._stored: set[str] = set()
-        self._class_depth: list[bool] = []
-        self._names_super: list[bool] = []
+        self._bound: frozenset[str] = frozenset()
+        self._imports: dict[str, str] = {}
+        self._scopes: list[str] = ["module"]
 
     def refuse(self, node: ast.AST, rule: str, message: str, remedy: str) -> None:
         """Note a refusal and go on, so that an author sees all of them at once."""
-        self.found.append((node, rule, message, remedy))
+        if not any(known is node and earlier == rule for known, earlier, _, _ in self.found):
+            self.found.append((node, rule, message, remedy))
 
     def error(self, node: ast.AST, info: str) -> None:
         """RestrictedPython's own refusals."""
-        self.refuse(
-            node, "refused-syntax", info, "write it with the statements that the author's guide lists"
-        )
+        self.refuse(node, "refused-syntax", info, GUIDE)
 
     def warn(self, node: ast.AST, info: str) -> None:
         """RestrictedPython's warnings are of no use to an author here."""
 
     def not_allowed(self, node: ast.AST) -> None:
-        """A statement or expression that isn't in the list."""
-        self.refuse(
-            node,
-            "refused-syntax",
-            f"{type(node).__name__} statements are not allowed",
-            "write it with the statements that the author's guide lists",
-        )
+        """Syntax that isn't in the list below: what a later Python brings is refused until someone has thought about it."""
+        self.refuse(node, "refused-syntax", f"{type(node).__name__} is not available in a function", GUIDE)
 
     def _plain(self, node: ast.AST) -> ast.AST:
-        self.generic_children(node)
+        ast.NodeTransformer.generic_visit(self, node)
         return node
 
-    def generic_children(self, node: ast.AST) -> None:
-        """Visit what is below; nothing else."""
-        ast.NodeTransformer.generic_visit(self, node)
+    @contextlib.contextmanager
+    def _scope(self, kind: str) -> Iterator[None]:
+        self._scopes.append(kind)
+        yield
+        self._scopes.pop()
 
     # --- Module and names
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
         """The whole source."""
-        for child in ast.walk(node):
-            if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-                self._stored.add(child.id)
-            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                self._stored.add(child.name)
-            elif isinstance(child, ast.arg):
-                self._stored.add(child.arg)
-            elif isinstance(child, ast.alias):
-                self._stored.add((child.asname or child.name).split(".")[0])
+        self._bound, self._imports = bindings(node)
         return self._plain(node)
 
     def _own_name(self, node: ast.AST, name: str) -> str:
-        """A name that the author binds."""
-        if name.startswith("__") and name.endswith("__"):
-            in_class = bool(self._class_depth) and self._class_depth[-1]
-            if not (in_class and name in CLASS_DUNDERS) and name not in NAME_DUNDERS:
-                self.refuse(node, "dunder-name", f"the name {name} is Python's own", "choose another name")
+        """A name that the author binds → what it becomes."""
+        scope = self._scopes[-1]
+        if name.startswith(MARK):
+            self.refuse(
+                node,
+                "reserved-name",
+                f"the name {name} begins with a reserved letter",
+                "begin it with an underscore",
+            )
+        elif name == "super":
+            self.refuse(node, "reserved-name", "super can't be redefined", "choose another name")
+        elif is_dunder(name):
+            allowed = {"class": CLASS_DUNDERS - EXIT_METHODS - LITERAL_DUNDERS, "module": MODULE_DUNDERS}.get(
+                scope, frozenset()
+            )
+            if name not in allowed:
+                self.refuse(
+                    node, "dunder-name", f"the name {name} is Python's own", dunder_remedy(name, scope)
+                )
+        elif scope == "class" and name in REFUSED_ATTRIBUTES:
+            self.refuse(
+                node, "refused-attribute", f"no attribute may be called {name}", "choose another name"
+            )
+        return mangle(name)
+
+    def _attribute_name(self, node: ast.AST, name: str) -> str:
+        """An attribute that the author names → what it becomes."""
+        if name.startswith(MARK):
+            self.refuse(
+                node,
+                "reserved-name",
+                f"the name {name} begins with a reserved letter",
+                "begin it with an underscore",
+            )
+        reason = attribute_refusal(name)
+        if reason:
+            remedy = ATTRIBUTE_REMEDIES.get(name, "leave it out; " + GUIDE)
+            self.refuse(node, "refused-attribute", f"the attribute {name} is not available: {reason}", remedy)
         return mangle(name)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         """A name read, bound or deleted."""
-        if isinstance(node.ctx, ast.Load):
-            if node.id in BUILTIN_REMEDIES and node.id not in self._stored:
-                self.refuse(
-                    node,
-                    "refused-builtin",
-                    f"{node.id} is not available in a function",
-                    BUILTIN_REMEDIES[node.id],
-                )
-            elif node.id.startswith("__") and node.id.endswith("__") and node.id not in NAME_DUNDERS:
-                self.refuse(node, "dunder-name", f"the name {node.id} is Python's own", "leave it out")
-            elif node.id in _NEAR_MODULES and node.id not in self._stored:
-                self.refuse(
-                    node,
-                    "refused-name",
-                    f"{node.id} is not imported",
-                    modules.substitute(node.id)
-                    if node.id not in modules.WHITELIST
-                    else f"add `import {node.id}`",
-                )
-            node.id = mangle(node.id)
-        else:
-            node.id = self._own_name(node, node.id)
+        name = node.id
+        if not isinstance(node.ctx, ast.Load):
+            node.id = self._own_name(node, name)
+            return node
+        if name in self._bound or name in guards.OFFERED_BUILTINS or name in modules.INJECTED:
+            pass
+        elif name in BUILTIN_REMEDIES:
+            self.refuse(
+                node, "refused-builtin", f"{name} is not available in a function", BUILTIN_REMEDIES[name]
+            )
+        elif is_dunder(name) and name not in {"__name__", "__debug__"}:
+            self.refuse(node, "dunder-name", f"the name {name} is Python's own", dunder_remedy(name, "read"))
+        elif name in modules.WHITELIST or name in modules.PACKAGES:
+            self.refuse(node, "not-imported", f"{name} is not imported", f"add `import {name}` at the top")
+        elif name in modules.SUBSTITUTES:
+            self.refuse(
+                node, "refused-import", f"the module {name} is not available", modules.SUBSTITUTES[name]
+            )
+        if name.startswith(MARK):
+            self._own_name(node, name)
+        node.id = mangle(name)
         return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
@@ -212,87 +170,121 @@ class Policy(RestrictingNodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         """`x.name`: judged here, once and for all."""
         name, is_read = node.attr, isinstance(node.ctx, ast.Load)
-        if name == "__name__" and is_read and _is_class_of(node.value):
-            return self._guard("_type_name_", node, [_class_argument(node.value)])
-        if not (is_read and _is_super(node.value) and name in CLASS_DUNDERS):
-            reason = (
-                attribute_refusal(name)
-                if is_read or not name.startswith("__")
-                else "Python's own names can't be set"
+        if name == "__name__" and is_read and (subject := whose_class(node.value, self._bound)):
+            return self._call(guards.TYPE_NAME, node, [self.visit(subject)])
+        if is_read and is_super(node.value) and name in SUPER_DUNDERS:
+            pass
+        elif not is_read and is_dunder(name):
+            self.refuse(
+                node, "refused-attribute", f"{name} can't be set", ATTRIBUTE_REMEDIES.get(name, GUIDE)
             )
-            if reason:
-                self.refuse(
-                    node,
-                    "refused-attribute",
-                    f"the attribute {name} is not available: {reason}",
-                    _attribute_remedy(name),
-                )
-        node.attr = mangle(name)
-        if is_read and name in {"format", "format_map"}:
-            return self._guard("_format_", node, [node.value, ast.Constant(name)])
+        else:
+            node.attr = self._attribute_name(node, name)
+        module = self._module_of(node.value)
+        if module and not is_dunder(name) and name not in modules.visible_names(module):
+            full = f"{module}.{name}"
+            self.refuse(node, "refused-import", f"{full} is not available", modules.substitute(full))
         node.value = self.visit(node.value)
         if not is_read:
-            node.value = self._call("_write_", node, [node.value])
+            node.value = self._call(guards.WRITE, node, [node.value])
+        elif name in {"format", "format_map"}:
+            return self._call(guards.FORMAT, node, [node.value, ast.Constant(name)])
         return node
 
-    def _guard(self, name: str, node: ast.AST, arguments: list[ast.expr]) -> ast.Call:
-        return self._call(name, node, [self.visit(argument) for argument in arguments])
+    def _module_of(self, node: ast.expr) -> str:
+        """The module that an expression names, if it names one for certain."""
+        if isinstance(node, ast.Name):
+            return self._imports.get(node.id, "")
+        if isinstance(node, ast.Attribute) and (parent := self._module_of(node.value)):
+            full = f"{parent}.{node.attr}"
+            return full if full in modules.WHITELIST or full in modules.PACKAGES else ""
+        return ""
 
     @staticmethod
     def _call(name: str, node: ast.AST, arguments: list[ast.expr]) -> ast.Call:
         call = ast.Call(func=ast.Name(id=name, ctx=ast.Load()), args=arguments, keywords=[])
         return ast.fix_missing_locations(ast.copy_location(call, node))
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        """`x[k]`: nothing of ours that a function reaches can be changed by item."""
-        return self._plain(node)
-
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """A call; `getattr` and `hasattr` with a literal name are attributes."""
-        function = node.func
-        if (
-            isinstance(function, ast.Name)
-            and function.id in {"getattr", "hasattr"}
-            and function.id not in self._stored
-        ):
-            literal = len(node.args) >= 2 and isinstance(node.args[1], ast.Constant)
-            name = node.args[1].value if literal and isinstance(node.args[1], ast.Constant) else None
-            if (
-                isinstance(name, str)
-                and name.isidentifier()
-                and not node.keywords
-                and name not in {"format", "format_map"}
-            ):
-                reason = attribute_refusal(name)
-                if reason:
-                    self.refuse(
-                        node,
-                        "refused-attribute",
-                        f"the attribute {name} is not available: {reason}",
-                        "leave it out",
-                    )
-                node.args[1] = ast.copy_location(ast.Constant(mangle(name)), node.args[1])
-                node.args = [self.visit(argument) for argument in node.args]
-                return self._call(f"_{function.id}_", node, node.args)
+        """A call. `getattr`, `hasattr` and `object.__setattr__` with the name written out are attributes."""
+        guard = self._named_access(node)
+        if guard:
+            name = node.args[1]
+            assert isinstance(name, ast.Constant)
+            assert isinstance(name.value, str)
+            name.value = self._attribute_name(node, name.value)
+            return self._call(guard, node, [self.visit(argument) for argument in node.args])
+        private = [
+            keyword
+            for keyword in node.keywords
+            if keyword.arg is not None and mangle(keyword.arg) != keyword.arg
+        ]
         for keyword in node.keywords:
-            if keyword.arg is not None:
-                keyword.arg = mangle(keyword.arg)
-        return self._plain(node)
+            if keyword.arg is not None and keyword.arg.startswith(MARK):
+                self._own_name(keyword, keyword.arg)
+        self._plain(node)
+        if private:
+            node.args.insert(0, node.func)
+            node.func = ast.copy_location(ast.Name(guards.KEYWORDS, ast.Load()), node)
+        return node
+
+    def _named_access(self, node: ast.Call) -> str:
+        """The guard that does what this call does, if it reads or sets an attribute whose name is written out."""
+        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+            return ""
+        counts: tuple[int, ...]
+        match node.func:
+            case ast.Name("getattr") if "getattr" not in self._bound:
+                guard, counts = guards.GET, (2, 3)
+            case ast.Name("hasattr") if "hasattr" not in self._bound:
+                guard, counts = guards.HAS, (2,)
+            case ast.Attribute(ast.Name("object"), "__setattr__") if "object" not in self._bound:
+                guard, counts = guards.SET, (3,)
+            case _:
+                return ""
+        name = (
+            node.args[1].value
+            if len(node.args) in counts and isinstance(node.args[1], ast.Constant)
+            else None
+        )
+        named = isinstance(name, str) and name.isidentifier() and name not in {"format", "format_map"}
+        return guard if named else ""
 
     # --- Assignments
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         """`a = b = value`."""
+        target = node.targets[0]
+        if (
+            self._scopes[-1] == "class"
+            and isinstance(target, ast.Name)
+            and target.id in LITERAL_DUNDERS
+            and len(node.targets) == 1
+        ):
+            self._judge_names(node, target.id)
+            return node
         return self._plain(node)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        """`x += 1`, `x.a += 1`, `x[k] += 1`."""
-        return self._plain(node)
+    def _judge_names(self, node: ast.Assign, variable: str) -> None:
+        """`__slots__ = ("a", "_b")`: names in text, judged and renamed as attributes are."""
+        value = node.value
+        items = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+        for item in items:
+            if not isinstance(item, ast.Constant) or not isinstance(item.value, str):
+                self.refuse(
+                    node, "literal-names", f"{variable} must be written out", f'write {variable} = ("a", "b")'
+                )
+            elif item.value not in {"__dict__", "__weakref__"} or variable != "__slots__":
+                item.value = self._attribute_name(item, item.value)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         """Annotations of variables go; those of a class stay as marks, so that dataclasses see their fields."""
-        if self._class_depth and self._class_depth[-1]:
-            node.annotation = _mark(node.annotation)
+        if (
+            self._scopes[-1] == "class"
+            and isinstance(node.target, ast.Name)
+            and not is_dunder(node.target.id)
+        ):
+            node.annotation = mark(node.annotation)
             node.target = self.visit(node.target)
             node.value = self.visit(node.value) if node.value is not None else None
             return node
@@ -300,61 +292,43 @@ class Policy(RestrictingNodeTransformer):
             return ast.copy_location(ast.Pass(), node)
         return self.visit(ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node))  # type: ignore[no-any-return]
 
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.AST:
-        """`(x := value)`."""
+    def visit_TypeAlias(self, node: Any) -> ast.AST:
+        """`type X = …`."""
         return self._plain(node)
 
-    def visit_TypeAlias(self, node: Any) -> ast.AST:
-        """`type X = …`: kept as a name for nothing, since annotations go."""
-        none = ast.Assign(targets=[ast.Name(mangle(node.name.id), ast.Store())], value=ast.Constant(None))
-        return ast.fix_missing_locations(ast.copy_location(none, node))
+    def _visit_type_parameter(self, node: Any) -> ast.AST:
+        node.name = self._own_name(node, node.name)
+        return self._plain(node)
+
+    visit_TypeVar = visit_ParamSpec = visit_TypeVarTuple = _visit_type_parameter  # noqa: N815  the names RestrictedPython calls
 
     # --- Functions and classes
 
     def _visit_function(self, node: Any) -> ast.AST:
-        node.name = self._own_name(node, node.name)
+        is_exit = node.name in EXIT_METHODS and self._scopes[-1] == "class"
+        node.name = node.name if is_exit else self._own_name(node, node.name)
         node.returns = None
-        if hasattr(node, "type_params"):
-            node.type_params = []
         node.decorator_list = [self.visit(item) for item in node.decorator_list]
-        self._visit_arguments(node.args)
-        self._class_depth.append(False)
-        node.body = self._visit_body(node.body)
-        self._class_depth.pop()
+        if is_exit:
+            place = ast.copy_location(ast.Name(guards.EXIT, ast.Load()), node)
+            node.decorator_list.append(place)
+        with self._scope("function"):
+            node.type_params = [self.visit(item) for item in getattr(node, "type_params", [])]
+            self._visit_arguments(node.args)
+            node.body = self._visit_body(node.body)
         return node  # type: ignore[no-any-return]
 
     def _visit_body(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        visited: list[ast.stmt] = []
-        for statement in body:
-            result = self.visit(statement)
-            if isinstance(result, list):
-                visited.extend(result)
-            elif result is not None:
-                visited.append(result)
-        return visited or [ast.fix_missing_locations(ast.copy_location(ast.Pass(), body[0]))]
+        return [self.visit(statement) for statement in body]
 
     def _visit_arguments(self, arguments: ast.arguments) -> None:
-        for argument in (
-            *arguments.posonlyargs,
-            *arguments.args,
-            *arguments.kwonlyargs,
-            arguments.vararg,
-            arguments.kwarg,
-        ):
+        plain = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        for argument in (*plain, arguments.vararg, arguments.kwarg):
             if argument is not None:
                 argument.annotation = None
-                if argument.arg.startswith("__") and argument.arg.endswith("__"):
-                    self.refuse(
-                        argument,
-                        "dunder-name",
-                        f"the name {argument.arg} is Python's own",
-                        "choose another name",
-                    )
-                argument.arg = mangle(argument.arg)
+                argument.arg = self._own_name(argument, argument.arg)
         arguments.defaults = [self.visit(item) for item in arguments.defaults]
-        arguments.kw_defaults = [
-            self.visit(item) if item is not None else None for item in arguments.kw_defaults
-        ]
+        arguments.kw_defaults = [item and self.visit(item) for item in arguments.kw_defaults]
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """`def`."""
@@ -366,31 +340,28 @@ class Policy(RestrictingNodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         """`lambda`."""
-        self._visit_arguments(node.args)
-        self._class_depth.append(False)
-        node.body = self.visit(node.body)
-        self._class_depth.pop()
+        with self._scope("function"):
+            self._visit_arguments(node.args)
+            node.body = self.visit(node.body)
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """`class`."""
         for keyword in node.keywords:
             if keyword.arg in {"metaclass", None}:
-                self.refuse(
-                    node,
-                    "metaclass",
-                    "a class can't name its metaclass",
-                    "inherit from Enum, ABC or Protocol where you need theirs",
-                )
+                remedy = "inherit from Enum, ABC or Protocol where you need theirs"
+                self.refuse(node, "metaclass", "a class can't choose its metaclass", remedy)
+            else:
+                keyword.arg = mangle(keyword.arg or "")
         node.name = self._own_name(node, node.name)
+        node.decorator_list = [self.visit(item) for item in node.decorator_list]
         if hasattr(node, "type_params"):
-            node.type_params = []
+            with self._scope("function"):
+                node.type_params = [self.visit(item) for item in node.type_params]
         node.bases = [self.visit(base) for base in node.bases]
         node.keywords = [self.visit(keyword) for keyword in node.keywords]
-        node.decorator_list = [self.visit(item) for item in node.decorator_list]
-        self._class_depth.append(True)
-        node.body = self._visit_body(node.body)
-        self._class_depth.pop()
+        with self._scope("class"):
+            node.body = self._visit_body(node.body)
         return node
 
     # --- Statements
@@ -398,16 +369,18 @@ class Policy(RestrictingNodeTransformer):
     def visit_Try(self, node: ast.Try) -> ast.AST:
         """What ends an invocation passes every handler, and no `finally` swallows it."""
         for statement in node.finalbody:
-            for leaver in _leavers(statement):
+            for leaver in leavers(statement):
                 self.refuse(
                     leaver,
                     "leaves-finally",
                     f"{type(leaver).__name__.lower()} in finally would swallow errors",
                     "move it behind the try statement",
                 )
-        self.generic_children(node)
+        self._plain(node)
         if node.handlers:
-            handler = ast.ExceptHandler(type=ast.Name("_Fatal_", ast.Load()), name=None, body=[ast.Raise()])
+            handler = ast.ExceptHandler(
+                type=ast.Name(guards.FATAL, ast.Load()), name=None, body=[ast.Raise()]
+            )
             node.handlers.insert(0, ast.fix_missing_locations(ast.copy_location(handler, node.handlers[0])))
         return node
 
@@ -465,16 +438,7 @@ class Policy(RestrictingNodeTransformer):
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
         """`case X(name=…)`."""
-        for name in node.kwd_attrs:
-            reason = attribute_refusal(name)
-            if reason:
-                self.refuse(
-                    node,
-                    "refused-attribute",
-                    f"the attribute {name} is not available: {reason}",
-                    "leave it out",
-                )
-        node.kwd_attrs = [mangle(name) for name in node.kwd_attrs]
+        node.kwd_attrs = [self._attribute_name(node, name) for name in node.kwd_attrs]
         return self._plain(node)
 
     def _visit_capture(self, node: Any, field: str) -> ast.AST:
@@ -496,70 +460,17 @@ class Policy(RestrictingNodeTransformer):
         return self._visit_capture(node, "rest")
 
 
-def _allow(*names: str) -> None:
-    for name in names:
-        setattr(Policy, f"visit_{name}", Policy._plain)  # noqa: SLF001  its own class
-
-
-_allow(
-    *"Await AsyncFor AsyncWith With For While Delete Return Expr Constant Yield YieldFrom Starred Assert Raise If IfExp".split(),
-    *"JoinedStr FormattedValue TemplateStr Interpolation ListComp SetComp DictComp GeneratorExp comprehension".split(),
-    *"Match match_case MatchValue MatchSingleton MatchSequence MatchOr withitem keyword Pass Break Continue".split(),
-    *"List Tuple Dict Set Slice BinOp UnaryOp BoolOp Compare Load Store Del And Or".split(),
+_ALLOWED: Final = (
+    "Await AsyncFor AsyncWith With For While Delete Return Expr Constant Yield YieldFrom Starred Assert Raise If IfExp"
+    " JoinedStr FormattedValue ListComp SetComp DictComp GeneratorExp comprehension Match match_case MatchValue"
+    " MatchSingleton MatchSequence MatchOr withitem keyword Pass Break Continue Subscript AugAssign NamedExpr List Tuple"
+    " Dict Set Slice BinOp UnaryOp BoolOp Compare Load Store Del And Or"
 )
-for _kind in vars(ast).values():
-    if isinstance(_kind, type) and issubclass(_kind, ast.operator | ast.unaryop | ast.cmpop):
-        _allow(_kind.__name__)
-
-_NEAR_MODULES: Final = frozenset(
-    {"os", "sys", "requests", "httpx", "subprocess", "socket", "pathlib", "threading"}
-) - set(dir(builtins))
-
-
-def _is_super(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
-
-
-def _is_class_of(node: ast.expr) -> bool:
-    """`type(x)` or `x.__class__`."""
-    if isinstance(node, ast.Attribute):
-        return node.attr == "__class__"
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "type"
-        and len(node.args) == 1
-    )
-
-
-def _class_argument(node: ast.expr) -> ast.expr:
-    assert isinstance(node, ast.Attribute | ast.Call)
-    return node.value if isinstance(node, ast.Attribute) else node.args[0]
-
-
-def _attribute_remedy(name: str) -> str:
-    if name == "__class__":
-        return "use type(x).__name__ or isinstance"
-    if name == "__dict__":
-        return "use a dict, or dataclasses.asdict"
-    return "leave it out; functions work on events, settings and the modules of the author's guide"
-
-
-def _mark(annotation: ast.expr) -> ast.expr:
-    """A class-body annotation without its content; what dataclasses treat differently stays recognizable."""
-    text = ast.unparse(annotation)
-    head = text.strip("'\"").split("[")[0].rsplit(".", 1)[-1]
-    mark = ast.Name(_ANNOTATION_KEEPERS.get(head, "_Annotation_"), ast.Load())
-    return ast.copy_location(mark, annotation)
-
-
-def _leavers(statement: ast.AST, *, in_loop: bool = False) -> list[ast.AST]:
-    """`return`, and `break` or `continue` of an outer loop, within `statement`."""
-    if isinstance(statement, ast.Return) or (isinstance(statement, ast.Break | ast.Continue) and not in_loop):
-        return [statement]
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-        return []
-    in_loop = in_loop or isinstance(statement, ast.For | ast.AsyncFor | ast.While)
-    return [
-        leaver for child in ast.iter_child_nodes(statement) for leaver in _leavers(child, in_loop=in_loop)
-    ]
+"""Syntax that is fine as it is, as long as what it is made of is."""
+_OPERATORS: Final = " ".join(
+    kind.__name__
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.operator | ast.unaryop | ast.cmpop)
+)
+for _name in f"{_ALLOWED} {_OPERATORS}".split():
+    setattr(Policy, f"visit_{_name}", Policy._plain)  # noqa: SLF001  its own class

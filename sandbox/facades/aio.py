@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox.runtime.context import CURRENT
+from sandbox.runtime.errors import Fatal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
@@ -33,10 +34,14 @@ async def gather(*awaitables: Awaitable[Any], return_exceptions: bool = False) -
     """Run them together; their results in order. What still runs when one raises is cancelled."""
     tasks = [_start(awaitable) for awaitable in awaitables]
     try:
-        return list(await asyncio.gather(*tasks, return_exceptions=return_exceptions))
+        results = list(await asyncio.gather(*tasks, return_exceptions=return_exceptions))
     finally:
         for task in tasks:
             task.cancel()
+    for result in results:
+        if isinstance(result, Fatal):  # never a mere result
+            raise result
+    return results
 
 
 async def sleep(delay: float, result: Any = None) -> Any:
@@ -88,12 +93,22 @@ class TaskGroup:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._group.__aexit__(kind, error, traceback)
+        try:
+            await self._group.__aexit__(kind, error, traceback)
+        except BaseExceptionGroup as group:
+            fatal = group.subgroup(Fatal)
+            if fatal is None:
+                raise
+            raise _first(fatal) from None  # inside a group no `except` of the author would let it pass
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any], *, name: str | None = None) -> Handle:
         """Start it; the group waits for it."""
         del name
         return Handle(self._group.create_task(coroutine))
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 NAMES: Final[dict[str, Any]] = {

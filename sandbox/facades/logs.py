@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from sandbox.facades.tracing import format_exc
 from sandbox.runtime.console import write
 from sandbox.runtime.errors import Fatal
 
@@ -19,8 +20,8 @@ class Logger:
     def __init__(self, name: str = "root") -> None:
         self.name = name
 
-    def log(self, level: int, message: object, *args: Any, **_options: Any) -> None:
-        """Keep a line; `args` are put into `message` with `%`."""
+    def log(self, level: int, message: object, *args: Any, exc_info: Any = None, **_options: Any) -> None:
+        """Keep a line; `args` are put into `message` with `%`, the error being handled goes below if asked for."""
         text = str(message)
         if args:
             try:
@@ -29,6 +30,8 @@ class Logger:
                 raise
             except Exception:  # noqa: BLE001  as the library does: a bad line must not end the handler
                 text = f"{text} {args!r}"
+        if exc_info:
+            text = f"{text}\n{format_exc()}"
         write(next((name for limit, name in _LEVELS if level >= limit), "debug"), text)
 
     def debug(self, message: object, *args: Any, **options: Any) -> None:
@@ -51,7 +54,10 @@ class Logger:
         """Level error."""
         self.log(logging.CRITICAL, message, *args, **options)
 
-    exception = error
+    def exception(self, message: object, *args: Any, exc_info: Any = True, **options: Any) -> None:
+        """Level error, with the error being handled."""
+        self.log(logging.ERROR, message, *args, exc_info=exc_info, **options)
+
     warn = warning
 
     def setLevel(self, _level: object) -> None:  # noqa: N802  the library's name

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
 
-USER_MODULE: Final = "function"
+from sandbox.names import USER_MODULE, unmangle
 
 
 def format_exc(limit: int | None = None) -> str:
@@ -19,7 +18,7 @@ def format_exc(limit: int | None = None) -> str:
         frame = traceback.tb_frame
         if frame.f_globals.get("__name__") == USER_MODULE:
             lines.append(
-                f'  File "{frame.f_code.co_filename}", line {traceback.tb_lineno}, in {frame.f_code.co_name}\n'
+                f'  File "{frame.f_code.co_filename}", line {traceback.tb_lineno}, in {unmangle(frame.f_code.co_name)}\n'
             )
         traceback = traceback.tb_next
     kept = lines[:limit] if limit is not None else lines

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import modules
+from sandbox.compiler import CompileRefused, Diagnostic, compile_source, execute
+from sandbox.runtime import errors
+from sandbox.runtime.cache import Cache
+from sandbox.runtime.console import Console, print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILENAME = "function.py"
+
+
+def scope() -> dict[str, object]:
+    """What a worker puts in scope, with a fetch that a test may replace."""
+    names = ("EventNotSupported", "InvalidEventPayload", "ValidationError", "RetryError", "DropEvent")
+    injected: dict[str, object] = {name: getattr(errors, name) for name in names}
+    return {
+        **injected,
+        "cache": Cache(),
+        "console": Console(),
+        "print": print_line,
+        "fetch": lambda *_args, **_options: None,
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _preloaded() -> None:
+    modules.preload()
+
+
+@pytest.fixture
+def load() -> Callable[..., dict[str, Any]]:
+    """Source → the globals of the module it makes."""
+
+    def load_source(source: str, **injected: object) -> dict[str, Any]:
+        code = compile_source(textwrap.dedent(source), FILENAME)
+        return execute(code, scope={**scope(), **injected})
+
+    return load_source
+
+
+@pytest.fixture
+def refused() -> Callable[[str], tuple[Diagnostic, ...]]:
+    """Source → the diagnostics it is refused with."""
+
+    def compile_refused(source: str) -> tuple[Diagnostic, ...]:
+        with pytest.raises(CompileRefused) as caught:
+            compile_source(textwrap.dedent(source), FILENAME)
+        return caught.value.diagnostics
+
+    return compile_refused
