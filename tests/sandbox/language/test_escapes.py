@@ -294,7 +294,7 @@ def test_no_module_frame_or_code_is_reachable_by_allowed_names() -> None:
     found = []
     while queue:
         path, value, depth = queue.pop()
-        if id(value) in seen or isinstance(value, PLAIN) or depth > 6:
+        if id(value) in seen or isinstance(value, PLAIN) or depth > 3:
             continue
         seen.add(id(value))
         kept.append(value)
