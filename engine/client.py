@@ -1,10 +1,10 @@
-"""The public Python API: `Client`, over the daemon's Unix socket.
+"""The public Python API: `Client` and `AsyncClient`, over the daemon's Unix socket.
 
     with Client() as client:
         client.deploy("orders", source)
         result = client.submit("orders", events, wait=True)
 
-Without arguments it uses `ENGINE_SOCKET`, else `engine.sock` in `ENGINE_DATA_DIR`, else in ~/.local/state/engine.
+Without arguments they use `ENGINE_SOCKET`, else `engine.sock` in `ENGINE_DATA_DIR`, else in ~/.local/state/engine.
 Submits are pipelined: frames are sent while replies are read, so that neither side waits for the other's buffer.
 """
 
@@ -16,14 +16,26 @@ import select
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from engine.api import frames
-from engine.errors import EngineError, Unavailable, UsageError, from_wire
+from engine.errors import EngineError
 from engine.events import encode_events
 from engine.model import split_chunks
 from engine.paths import default_socket
+from engine.session import (
+    CREDIT,
+    Session,
+    Submission,
+    SubmitResult,
+    TestResult,
+    absent,
+    error_of,
+    lost,
+    pack_call,
+    pack_submit,
+    value_of,
+)
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -31,52 +43,42 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from engine.async_client import AsyncClient
+
+__all__ = ["AsyncClient", "Client", "SubmitResult", "TestResult"]
+
 WINDOW: Final = 256
 """Submit frames sent and not yet answered."""
-CREDIT: Final = 256
 READ_BYTES: Final = 256 * 1024
 Rows = list[dict[str, Any]]
-
-
-@dataclass(slots=True)
-class SubmitResult:
-    """What became of a submit; all but `accepted` and `duplicates` are counted only with `wait=True`."""
-
-    accepted: int = 0
-    delivered: int = 0
-    discarded: int = 0
-    retrying: int = 0
-    dead: int = 0
-    duplicates: int = 0
-    by_code: dict[str, int] = field(default_factory=dict)
-    first_errors: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Code → the error of the first event that ended so."""
-    elapsed_ms: float = 0.0
-
-    def add(self, other: SubmitResult) -> None:
-        """Count another submit's events too."""
-        for name in ("accepted", "delivered", "discarded", "retrying", "dead", "duplicates"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for code, count in other.by_code.items():
-            self.by_code[code] = self.by_code.get(code, 0) + count
-        self.first_errors = {**other.first_errors, **self.first_errors}
+Batch: TypeAlias = "Sequence[dict[str, Any]] | wire.Events"
+_HELLO: Final = frames.Hello(wire.PROTOCOL_VERSION, None).pack()
 
 
 class Client:
     """One connection. Not for use by several threads at once."""
 
     def __init__(self, path: str | Path | None = None, *, connect_timeout_s: float = 5.0) -> None:
-        """Connect. Raises `Unavailable`, naming the socket that was tried."""
+        """Connect. Raises `Unavailable`, naming the socket that was tried, or `Forbidden`."""
         self.path = str(path or default_socket(os.environ))
+        self._session = Session()
+        self._unsent = bytearray(_HELLO)
         self._socket = _connect(self.path, connect_timeout_s)
-        self._buffer = wire.FrameBuffer(64 * wire.MIB)
-        self._inbox: deque[wire.Frame] = deque()
-        self._next_id = 1
-        self._send(frames.Hello(wire.PROTOCOL_VERSION, None))
-        welcome = self._receive()
-        if not isinstance(welcome, frames.Welcome):
-            raise Unavailable(f"what answers on {self.path} is no engine daemon", remedy="name its socket")
-        self.daemon_pid = int(welcome.info.get("pid", 0))
+        self._poll = select.poll()
+        try:
+            self.daemon_pid = self._greet(connect_timeout_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self, timeout_s: float) -> int:
+        deadline = time.monotonic() + timeout_s
+        while self._session.welcome is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise absent(self.path, f"silent for {timeout_s:g} s")
+            self._exchange(left_s * 1000)
+        return int(self._session.welcome.info.get("pid", 0))
 
     def __enter__(self) -> Self:
         return self
@@ -97,104 +99,55 @@ class Client:
     ) -> SubmitResult:
         """Send events; returns when they are durable, with `wait` when each has had its first outcome.
 
-        Nothing is sent if one is invalid: raises `InvalidEvent` with its index.
+        Nothing is sent if one is invalid: raises `InvalidEvent` with its index. If the daemon refuses a later part of
+        many events (its disk is full, say), the error's `data["accepted"]` is the number of those it has.
         """
         begun = time.monotonic()
         columns = events if isinstance(events, wire.Events) else encode_events(events)
         total = SubmitResult()
-        if columns.sizes:
+        try:
             for result in self.submit_many(name, split_chunks(columns), wait=wait):
                 total.add(result)
+        except EngineError as error:
+            error.data["accepted"] = total.accepted
+            raise
         total.elapsed_ms = round((time.monotonic() - begun) * 1000, 3)
         return total
 
     def submit_many(
-        self,
-        name: str,
-        batches: Iterable[Sequence[dict[str, Any]] | wire.Events],
-        *,
-        wait: bool = False,
-        window: int = WINDOW,
+        self, name: str, batches: Iterable[Batch], *, wait: bool = False, window: int = WINDOW
     ) -> Iterator[SubmitResult]:
-        """Each batch as a submit of its own, pipelined; their results in order. Up to `window` are under way."""
-        flags = frames.SUBMIT_WAIT if wait else 0
-        under_way: deque[tuple[int, SubmitResult]] = deque()
-        by_id: dict[int, SubmitResult] = {}
-        finished: set[int] = set()
-        unsent = bytearray()
+        """Each batch as a submit of its own, pipelined; their results in order. Up to `window` are under way.
+
+        A refused batch raises when its turn comes; batches sent after it may have been accepted.
+        """
+        under_way: deque[tuple[int, Submission]] = deque()
         pending = iter(batches)
         is_open = True
-        while is_open or under_way:
-            while is_open and len(under_way) < window and len(unsent) < READ_BYTES:
-                batch = next(pending, None)
-                if batch is None:
-                    is_open = False
-                    break
-                columns = batch if isinstance(batch, wire.Events) else encode_events(batch)
-                request_id, self._next_id = self._next_id, self._next_id + 1
-                result = by_id[request_id] = SubmitResult()
-                under_way.append((request_id, result))
-                unsent += frames.Submit(
-                    request_id,
-                    name,
-                    flags,
-                    columns.types,
-                    columns.message_ids,
-                    columns.user_keys,
-                    columns.integrations,
-                    columns.sizes,
-                    columns.bodies,
-                ).pack()
-            self._exchange(unsent)
-            while self._inbox:
-                self._note(self._inbox.popleft(), by_id, finished, wait=wait)
-            while under_way and under_way[0][0] in finished:
-                request_id, result = under_way.popleft()
-                finished.discard(request_id)
-                del by_id[request_id]
-                yield result
-
-    def _note(
-        self, frame: wire.Frame, by_id: dict[int, SubmitResult], finished: set[int], *, wait: bool
-    ) -> None:
-        if isinstance(frame, frames.Accepted):
-            by_id[frame.id].accepted = frame.accepted
-            by_id[frame.id].duplicates = frame.duplicates
-            if not wait:
-                finished.add(frame.id)
-        elif isinstance(frame, frames.Settled):
-            result = by_id[frame.id]
-            result.delivered, result.discarded = frame.delivered, frame.discarded
-            result.retrying, result.dead = frame.retrying, frame.dead
-            result.by_code = frame.by_code
-            for code, packed in frame.details.items():
-                result.first_errors[code] = wire.Detail.unpack(packed).error or {"code": code}
-            finished.add(frame.id)
-        else:
-            self._raise(frame)
-
-    def _exchange(self, unsent: bytearray) -> None:
-        """Send what the socket takes, read what it has; wait for one of the two."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN | (select.POLLOUT if unsent else 0))
-        for _, event in poll.poll():
-            if event & select.POLLOUT and unsent:
-                with contextlib.suppress(BlockingIOError):
-                    del unsent[: self._socket.send(unsent, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)]
-            if event & (select.POLLIN | select.POLLHUP | select.POLLERR):
-                self._read()
-
-    def _read(self) -> None:
         try:
-            data = self._socket.recv(READ_BYTES)
-        except OSError:
-            data = b""
-        if not data:
-            raise Unavailable(
-                f"the daemon on {self.path} hung up; what it had not acknowledged may not be stored",
-                remedy="look at its log, and submit again",
-            )
-        self._inbox.extend(frames.decode(body, frames.FROM_DAEMON) for body in self._buffer.feed(data))
+            while is_open or under_way:
+                while is_open and len(under_way) < window and len(self._unsent) < READ_BYTES:
+                    batch = next(pending, None)
+                    if batch is None:
+                        is_open = False
+                        break
+                    columns = batch if isinstance(batch, wire.Events) else encode_events(batch)
+                    submission = Submission(wait, is_done=not columns.sizes)
+                    request_id = self._session.open(submission.take)
+                    under_way.append((request_id, submission))
+                    if columns.sizes:
+                        self._unsent += pack_submit(request_id, name, columns, wait=wait)
+                if under_way and not under_way[0][1].is_done:
+                    self._exchange()
+                while under_way and under_way[0][1].is_done:
+                    request_id, submission = under_way.popleft()
+                    self._session.close(request_id)
+                    if submission.error is not None:
+                        raise submission.error
+                    yield submission.result
+        finally:
+            for request_id, _ in under_way:
+                self._session.close(request_id)
 
     # --- Operations
 
@@ -208,11 +161,10 @@ class Client:
         filename: str = "function.py",
     ) -> dict[str, Any]:
         """Deploy source code. Raises `FunctionRefused`; what ran before goes on running then."""
-        arguments = {"name": name, "source": code, "filename": filename}
-        result: dict[str, Any] = self.call(
-            "deploy", **arguments, settings=settings or {}, limits=limits or {}
+        deployed: dict[str, Any] = self.call(
+            "deploy", name=name, source=code, filename=filename, settings=settings or {}, limits=limits or {}
         )
-        return result
+        return deployed
 
     def test(
         self,
@@ -223,13 +175,18 @@ class Client:
         limits: dict[str, int] | None = None,
         batch: bool = False,
         filename: str = "function.py",
-    ) -> list[dict[str, Any]]:
-        """Run events through code that isn't deployed; what `engine test --json` prints, one map an event."""
-        arguments = {"source": code, "events": list(events), "batch": batch, "filename": filename}
-        results: list[dict[str, Any]] = self.call(
-            "test", **arguments, settings=settings or {}, limits=limits or {}
+    ) -> list[TestResult]:
+        """Run events through code that isn't deployed; a result an event. Raises `FunctionRefused`, `InvalidEvent`."""
+        results = self.call(
+            "test",
+            source=code,
+            filename=filename,
+            events=list(events),
+            settings=settings or {},
+            limits=limits or {},
+            batch=batch,
         )
-        return results
+        return [TestResult(**result) for result in results]
 
     def list(self) -> Rows:
         """A row a destination."""
@@ -237,7 +194,7 @@ class Client:
         return rows
 
     def show(self, name: str) -> dict[str, Any]:
-        """One destination."""
+        """One destination. Raises `NotFound`."""
         shown: dict[str, Any] = self.call("show", name=name)
         return shown
 
@@ -257,59 +214,87 @@ class Client:
         return rows
 
     def logs(self, name: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
-        """Recent failures, oldest first; with `follow` every attempt from now on, without end."""
-        request_id = self._request("logs", {"name": name, "follow": follow})
-        self._send(frames.Credit(request_id, CREDIT))
-        taken = 0
-        while True:
-            frame = self._receive()
-            if isinstance(frame, frames.Item):
+        """Recent failures, oldest first; with `follow` then every attempt from now on, without end."""
+        inbox: deque[wire.Frame] = deque()
+        request_id = self._session.open(inbox.append)
+        is_over, taken = False, 0
+        try:
+            self._send(pack_call(request_id, "logs", {"name": name, "follow": follow}))
+            self._send(frames.Credit(request_id, CREDIT).pack())
+            while True:
+                frame = self._receive(inbox)
+                if not isinstance(frame, frames.Item):
+                    is_over = True
+                    if not isinstance(frame, frames.End):
+                        raise error_of(frame)
+                    return
                 yield frame.value
                 taken += 1
                 if taken % (CREDIT // 2) == 0:
-                    self._send(frames.Credit(request_id, CREDIT // 2))
-            elif isinstance(frame, frames.End):
-                return
-            else:
-                self._raise(frame)
+                    self._send(frames.Credit(request_id, CREDIT // 2).pack())
+        finally:
+            self._session.close(request_id)
+            if not is_over and self._socket.fileno() != -1:
+                self._unsent += frames.Cancel(request_id).pack()
+                with contextlib.suppress(EngineError):
+                    self._flush()
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """Any operation of the table. Raises the error that the daemon answered."""
-        self._request(operation, arguments)
-        frame = self._receive()
-        if not isinstance(frame, frames.Result):
-            self._raise(frame)
-        assert isinstance(frame, frames.Result)
-        return frame.value
+        inbox: deque[wire.Frame] = deque()
+        request_id = self._session.open(inbox.append)
+        try:
+            self._send(pack_call(request_id, operation, arguments))
+            return value_of(self._receive(inbox))
+        finally:
+            self._session.close(request_id)
 
-    def _request(self, operation: str, arguments: dict[str, Any]) -> int:
-        request_id, self._next_id = self._next_id, self._next_id + 1
-        self._send(frames.Call(request_id, operation, arguments))
-        return request_id
+    # --- The socket
 
-    def _send(self, frame: wire.Frame) -> None:
-        packed = frame.pack()
-        if len(packed) > wire.CLIENT_FRAME_BYTES_MAX:
-            raise UsageError(
-                f"the request is larger than {wire.CLIENT_FRAME_BYTES_MAX} bytes", remedy="send less at once"
-            )
-        unsent = bytearray(packed)
-        while unsent:
-            self._exchange(unsent)
+    def _send(self, packed: bytes) -> None:
+        self._unsent += packed
+        self._flush()
 
-    def _receive(self) -> wire.Frame:
-        while not self._inbox:
-            self._read()
-        return self._inbox.popleft()
+    def _flush(self) -> None:
+        while self._unsent:
+            self._exchange()
 
-    @staticmethod
-    def _raise(frame: wire.Frame) -> None:
-        if isinstance(frame, frames.Error):
-            raise from_wire(frame.code, frame.message, frame.remedy, frame.data)
-        raise EngineError(
-            f"the daemon sent {type(frame).__name__} out of turn",
-            remedy="use client and daemon of one version",
-        )
+    def _receive(self, inbox: deque[wire.Frame]) -> wire.Frame:
+        while not inbox:
+            self._exchange()
+        return inbox.popleft()
+
+    def _exchange(self, timeout_ms: float | None = None) -> None:
+        """Send what the socket takes, read what it has; if it's neither, wait for one of the two."""
+        if not (self._write() | self._read()):
+            wanted = select.POLLIN | (select.POLLOUT if self._unsent else 0)
+            self._poll.register(self._socket, wanted)
+            self._poll.poll(timeout_ms)
+
+    def _write(self) -> bool:
+        if not self._unsent:
+            return False
+        try:
+            sent = self._socket.send(self._unsent, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._unsent.clear()  # the reason, if the daemon gave one, is there to be read
+            return False
+        del self._unsent[:sent]
+        return True
+
+    def _read(self) -> bool:
+        try:
+            data = self._socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            raise lost(self.path)
+        self._session.feed(data)
+        return True
 
 
 def _connect(path: str, timeout_s: float) -> socket.socket:
@@ -319,9 +304,15 @@ def _connect(path: str, timeout_s: float) -> socket.socket:
         connection.connect(path)
     except OSError as error:
         connection.close()
-        raise Unavailable(
-            f"no daemon answers on {path} ({error.strerror or error})",
-            remedy="start one with `engine serve`, or name its socket with ENGINE_SOCKET",
-        ) from None
+        raise absent(path, error.strerror or error) from None
     connection.settimeout(None)
     return connection
+
+
+def __getattr__(name: str) -> Any:
+    """`AsyncClient` is imported when it is asked for: asyncio is half of what a command would import."""
+    if name == "AsyncClient":
+        from engine.async_client import AsyncClient  # noqa: PLC0415  as the docstring says
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 ENVIRONMENT_PREFIX: Final = "ENGINE_"
 
 
-def _int(default: int, low: int, high: int, meaning: str) -> Any:
-    return field(default=default, metadata={"low": low, "high": high, "meaning": meaning})
+def _int(default: int, low: int, high: int, meaning: str, *, base: int = 10) -> Any:
+    shape = "#o" if base == 8 else "d"
+    return field(
+        default=default, metadata={"low": low, "high": high, "meaning": meaning, "base": base, "shape": shape}
+    )
 
 
 def _text(default: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
@@ -35,7 +38,7 @@ class Config:
 
     data_dir: str = _text("", "where journal and registry live; ~/.local/state/engine")
     socket: str = _text("", "path of the Unix socket; engine.sock in the data directory")
-    socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket")
+    socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket, octal", base=8)
     spares: int = _int(4, 1, 64, "jailed workers kept ready ahead of need")
     workers_max: int = _int(256, 1, 4096, "bound workers at once")
     timeout_ms: int = _int(
@@ -103,14 +106,18 @@ def load(path: Path | None, overrides: Mapping[str, Any], env: Mapping[str, str]
             checked[name] = _check(name, value)
         except ValueError as error:
             problems.append(str(error))
+    joined = Config(**checked)
+    if joined.retry_first_ms > joined.retry_cap_ms:
+        problems.append(
+            f"retry_first_ms ({joined.retry_first_ms}) is more than retry_cap_ms ({joined.retry_cap_ms})"
+        )
     if problems:
         raise ConfigurationError(
             "; ".join(problems), remedy="engine/docs/operations.md lists every setting with its bounds"
         )
-    data_dir = checked.get("data_dir") or str(default_data_dir(env))
-    return Config(
-        **{**checked, "data_dir": data_dir, "socket": checked.get("socket") or f"{data_dir}/engine.sock"}
-    )
+    data_dir = Path(joined.data_dir or default_data_dir(env)).expanduser()
+    socket = Path(joined.socket or data_dir / "engine.sock").expanduser()
+    return replace(joined, data_dir=str(data_dir), socket=str(socket))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -133,21 +140,26 @@ def _check(name: str, value: Any) -> Any:
             return False
         raise ValueError(f"{name} is true or false, not {value!r}")
     if isinstance(item.default, int):
-        try:
-            number = int(value, 0) if isinstance(value, str) else value
-        except ValueError:
-            raise ValueError(f"{name} is a whole number, not {value!r}") from None
-        if type(number) is not int or not item.metadata["low"] <= number <= item.metadata["high"]:
-            raise ValueError(
-                f"{name} is a whole number from {item.metadata['low']} to {item.metadata['high']}, not {value!r}"
-            )
-        return number
+        return _check_int(name, value, item.metadata)
     if not isinstance(value, str | Path):
-        raise ValueError(f"{name} is text, not {value!r}")  # noqa: TRY004  all problems are collected as values
+        raise ValueError(f"{name} is text, not {value!r}")  # noqa: TRY004  one class for what a user got wrong
     choices = item.metadata.get("choices")
     if choices and str(value) not in choices:
         raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")
     return str(value)
+
+
+def _check_int(name: str, value: Any, metadata: Mapping[str, Any]) -> int:
+    shape, base = metadata["shape"], metadata["base"]
+    bounds = f"{metadata['low']:{shape}} to {metadata['high']:{shape}}"
+    try:
+        number = int(value, base) if isinstance(value, str) else value
+    except ValueError:
+        number = None
+    if type(number) is not int or not metadata["low"] <= number <= metadata["high"]:
+        shown = f"{value:{shape}}" if type(value) is int else repr(value)
+        raise ValueError(f"{name} is a whole number from {bounds}, not {shown}")
+    return number
 
 
 def check_limits(limits: Mapping[str, Any], defaults: Limits) -> Limits:
@@ -170,7 +182,12 @@ def settings_table() -> list[tuple[str, str, str, str]]:
     """(name, default, bounds, meaning) for the documentation."""
     rows = []
     for item in fields(Config):
-        low, high = item.metadata.get("low"), item.metadata.get("high")
-        bounds = f"{low} to {high}" if low is not None else ", ".join(item.metadata.get("choices", ()))
-        rows.append((item.name, str(item.default), bounds, item.metadata["meaning"]))
+        about = item.metadata
+        shape = about.get("shape", "")
+        bounds = (
+            f"{about['low']:{shape}} to {about['high']:{shape}}"
+            if "low" in about
+            else ", ".join(about.get("choices", ()))
+        )
+        rows.append((item.name, f"{item.default:{shape}}", bounds, about["meaning"]))
     return rows

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import inspect
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 __all__ = [
     "AliasEvent",
@@ -68,6 +68,12 @@ class DropEvent(FunctionError):
     """The function doesn't want this event: discarded, and no failure."""
 
     code = "dropped"
+
+
+class InvalidSettings(FunctionError):
+    """A setting is missing: discarded. The engine raises it; a function needn't."""
+
+    code = "invalid_settings"
 
 
 class RetryError(FunctionError):
@@ -171,21 +177,54 @@ class DeleteEvent(_Common, total=False):
     type: Literal["delete"]
 
 
-Event = IdentifyEvent | TrackEvent | PageEvent | ScreenEvent | GroupEvent | AliasEvent | DeleteEvent
-"""Any event, for handlers of several types; `event["type"]` tells which."""
+class Event(_Common, total=False):
+    """Any event, for handlers of several types: `event["type"]` tells which of these keys are there."""
+
+    type: Literal["identify", "track", "page", "screen", "group", "alias", "delete"]
+    event: str
+    name: str
+    category: str
+    properties: dict[str, Any]
+    traits: dict[str, Any]
+    groupId: str
+    previousId: str
 
 
-class Settings(Protocol):
+class Settings:
     """`settings.apiKey`, `settings["apiKey"]`, `settings.get("apiKey")`, `"apiKey" in settings`; read-only.
 
-    In the engine a missing setting ends the invocation as `invalid_settings`, except from `get`.
+    In a test: `Settings(apiKey="…")`. A missing setting raises `InvalidSettings`, except from `get`.
     """
 
-    def __getattr__(self, name: str) -> Any: ...
-    def __getitem__(self, name: str) -> Any: ...
-    def __contains__(self, name: object) -> bool: ...
+    def __init__(self, **values: Any) -> None:
+        object.__setattr__(self, "_values", values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Any:
+        values: dict[str, Any] = self._values
+        if name not in values:
+            raise InvalidSettings(
+                f"the setting {name!r} is missing; there are: {', '.join(sorted(values)) or 'none'}"
+            )
+        return values[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise TypeError(f"settings are read-only; {name!r} can't be set")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
     def get(self, name: str, default: Any = None) -> Any:
         """The setting, or `default` if it is missing."""
+        values: dict[str, Any] = self._values
+        return values.get(name, default)
 
 
 # --- Tools

@@ -22,17 +22,18 @@ TEXT_CHARS_MAX: Final = 2_000
 
 def configure(*, log_format: str, level: str) -> None:
     """`log_format` is `text` or `json`; `level` a key of `LEVELS`."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    # Tracebacks are plain: a prettier one would print local variables, and with them users' events.
+    renderer: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _escape,
-            renderer,
+            *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
@@ -42,9 +43,13 @@ def configure(*, log_format: str, level: str) -> None:
 
 def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Text from outside can't forge lines or move the terminal's cursor, and is cut."""
-    return {
-        key: value[:TEXT_CHARS_MAX].encode("unicode_escape").decode("ascii")
-        if isinstance(value, str) and not value.isprintable()
-        else value
-        for key, value in event.items()
-    }
+    return {key: _one_line(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _one_line(text: str) -> str:
+    text = text[:TEXT_CHARS_MAX]
+    return (
+        text
+        if text.isprintable()
+        else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    )

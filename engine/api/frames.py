@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SUBMIT_WAIT: Final = 1
 """Send `Settled` once every event has had its first outcome."""
 MAP_ITEMS_MAX: Final = 2_500
+CONNECTION_ID: Final = -1
+"""The id of an `Error` that concerns the connection itself, and ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Result(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Error(Frame):
-    """A request failed; with id -1 the connection itself did, and ends."""
+    """A request failed; with the id `CONNECTION_ID` the connection itself did, and ends."""
 
     KIND = 4
     id: int
@@ -167,9 +169,15 @@ FROM_DAEMON: Final[dict[int, type[Frame]]] = {
 }
 
 
-def decode(body: bytes, table: Mapping[int, type[Frame]]) -> Frame:
+def decode(
+    body: bytes,
+    table: Mapping[int, type[Frame]],
+    *,
+    items_max: int = CLIENT_ITEMS_MAX,
+    map_max: int = MAP_ITEMS_MAX,
+) -> Frame:
     """One frame without its length. Raises `WireError` on anything but a known, well-typed frame."""
-    items = unpack_limited(body, items_max=CLIENT_ITEMS_MAX, map_max=MAP_ITEMS_MAX)
+    items = unpack_limited(body, items_max=items_max, map_max=map_max)
     if type(items) is not list or not items or type(items[0]) is not int:
         raise WireError("a frame is an array that begins with its kind")
     cls = table.get(items[0])

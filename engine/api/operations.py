@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from engine.errors import UsageError
 from engine.events import encode_events
-from sandbox.wire import BATCH_EVENTS_MAX, SOURCE_BYTES_MAX
+from sandbox.wire import BATCH_EVENTS_MAX, CLIENT_DEPTH_MAX, SOURCE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,6 +26,32 @@ class Request(BaseModel):
 _NAME: Final = Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f/]+$")
 
 
+def _within_bytes(source: str) -> str:
+    size = len(source.encode())
+    if size > SOURCE_BYTES_MAX:
+        raise ValueError(f"the source is {size} bytes; {SOURCE_BYTES_MAX} are allowed")
+    return source
+
+
+def _within_depth(value: Any) -> Any:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(CLIENT_DEPTH_MAX):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {CLIENT_DEPTH_MAX} levels deep")
+
+
+Source: TypeAlias = Annotated[str, AfterValidator(_within_bytes)]
+Settings: TypeAlias = Annotated[dict[str, Any], BeforeValidator(_within_depth)]
+"""Depth is checked first: a validator that recurses would end in an error of ours."""
+
+
 class Nothing(Request):
     """An operation without arguments."""
 
@@ -39,19 +65,19 @@ class Named(Request):
 class Deploy(Named):
     """A function's source, for the destination of this name."""
 
-    source: str = Field(max_length=SOURCE_BYTES_MAX)
+    source: Source
     filename: str = Field(default="function.py", min_length=1, max_length=200)
-    settings: dict[str, Any] = {}
+    settings: Settings = {}
     limits: dict[str, int] = {}
 
 
 class Test(Request):
     """A function's source and events to try it with."""
 
-    source: str = Field(max_length=SOURCE_BYTES_MAX)
+    source: Source
     filename: str = Field(default="function.py", min_length=1, max_length=200)
     events: list[dict[str, Any]] = Field(min_length=1, max_length=BATCH_EVENTS_MAX)
-    settings: dict[str, Any] = {}
+    settings: Settings = {}
     limits: dict[str, int] = {}
     batch: bool = False
 
@@ -69,12 +95,11 @@ class Logs(Named):
 
 
 async def _deploy(core: Core, request: Deploy) -> Any:
-    return await core.deploy(**request.model_dump())
+    return await core.deploy(**dict(request))
 
 
 async def _test(core: Core, request: Test) -> Any:
-    arguments = request.model_dump()
-    return await core.test(**{**arguments, "events": encode_events(arguments["events"])})
+    return await core.test(**{**dict(request), "events": encode_events(request.events)})
 
 
 async def _list(core: Core, _request: Nothing) -> Any:

@@ -11,7 +11,8 @@ import contextlib
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
@@ -23,9 +24,9 @@ from engine.errors import ConfigurationError, EngineError, InvalidEvent, Unavail
 from sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from engine.api.operations import Operation, Request
     from engine.dispatch.core import Core
 
 log = structlog.get_logger()
@@ -36,6 +37,29 @@ CONNECTIONS_MAX: Final = 1_024
 REQUESTS_MAX: Final = 64
 """Calls and streams at once on a connection; submits aren't counted, the journal bounds them."""
 CREDIT_MAX: Final = 10_000
+"""Items of a stream that a client can ask for ahead."""
+NAME_CHARS_MAX: Final = 120
+PROBE_TIMEOUT_S: Final = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Allowance:
+    """Items of a stream that its client can still take."""
+
+    _count: int = 0
+    _raised: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, count: int) -> None:
+        """The client can take more; beyond `CREDIT_MAX` it is not believed."""
+        self._count = min(self._count + count, CREDIT_MAX)
+        self._raised.set()
+
+    async def take(self) -> None:
+        """One item; waits for the client."""
+        while not self._count:
+            self._raised.clear()
+            await self._raised.wait()
+        self._count -= 1
 
 
 class Connection(asyncio.Protocol):
@@ -49,8 +73,9 @@ class Connection(asyncio.Protocol):
         self._is_welcome = False
         self._replies: list[bytes] = []
         self._requests: dict[int, asyncio.Task[None]] = {}
-        self._credits: dict[int, asyncio.Semaphore] = {}
-        self._is_full = False
+        self._allowances: dict[int, Allowance] = {}
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._relief: asyncio.Task[None] | None = None
 
     # --- asyncio's side
@@ -79,12 +104,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """It doesn't take its replies: read nothing more from it."""
-        self._is_full = True
+        self._writable.clear()
         self._update_reading()
 
     def resume_writing(self) -> None:
         """It takes them again."""
-        self._is_full = False
+        self._writable.set()
         self._update_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -108,9 +133,9 @@ class Connection(asyncio.Protocol):
     def _update_reading(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if self._is_full or self._core.congested:
+        if not self._writable.is_set() or self._core.congested:
             self._transport.pause_reading()
-            if not self._is_full and self._relief is None:
+            if self._writable.is_set() and self._relief is None:
                 self._relief = asyncio.get_running_loop().create_task(self._wait_for_relief())
         else:
             self._transport.resume_reading()
@@ -125,7 +150,7 @@ class Connection(asyncio.Protocol):
         log.info("connection_refused", code=error.code, reason=error.message)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(
-                frames.Error(-1, error.code, error.message, error.remedy, error.data).pack()
+                frames.Error(frames.CONNECTION_ID, error.code, error.message, error.remedy, error.data).pack()
             )
             self._transport.close()
 
@@ -159,12 +184,10 @@ class Connection(asyncio.Protocol):
         elif isinstance(frame, frames.Call):
             self._call(frame)
         elif isinstance(frame, frames.Credit):
-            credit = self._credits.get(frame.id)
             if not 0 < frame.count <= CREDIT_MAX:
                 raise wire.WireError(f"a credit is 1 to {CREDIT_MAX}")
-            for _ in range(frame.count if credit is not None else 0):
-                assert credit is not None
-                credit.release()
+            if frame.id in self._allowances:
+                self._allowances[frame.id].add(frame.count)
         elif isinstance(frame, frames.Cancel):
             task = self._requests.get(frame.id)
             if task is not None:
@@ -174,6 +197,15 @@ class Connection(asyncio.Protocol):
 
     def _submit(self, frame: frames.Submit) -> None:
         request_id, count = frame.id, len(frame.sizes)
+        if len(frame.destination) > NAME_CHARS_MAX:
+            self.reply_error(
+                request_id,
+                UsageError(
+                    f"a destination's name has at most {NAME_CHARS_MAX} characters",
+                    remedy="`engine list` shows those there are",
+                ),
+            )
+            return
         try:
             events = frame.events()
             tally = (
@@ -223,22 +255,24 @@ class Connection(asyncio.Protocol):
         except EngineError as error:
             self.reply_error(frame.id, error)
             return
-        run = (
-            self._stream(frame.id, operation.call(self._core, request))
-            if operation.is_stream
-            else self._run(frame.id, operation.call(self._core, request))
-        )
         if operation.is_stream:
-            self._credits[frame.id] = asyncio.Semaphore(0)
-        task = asyncio.get_running_loop().create_task(self._guard(frame.id, run))
+            self._allowances[frame.id] = Allowance()
+        task = asyncio.get_running_loop().create_task(self._answer(frame.id, operation, request))
         self._requests[frame.id] = task
-        task.add_done_callback(lambda _: self._requests.pop(frame.id, None))
+        task.add_done_callback(lambda task: self._answered(frame.id, task))
 
-    async def _guard(self, request_id: int, run: Any) -> None:
-        try:
-            await run
-        except asyncio.CancelledError:
+    def _answered(self, request_id: int, task: asyncio.Task[None]) -> None:
+        self._requests.pop(request_id, None)
+        self._allowances.pop(request_id, None)
+        if task.cancelled():
             self.reply(frames.End(request_id))
+
+    async def _answer(self, request_id: int, operation: Operation, request: Request) -> None:
+        try:
+            if operation.is_stream:
+                await self._stream(request_id, operation, request)
+            else:
+                self.reply(frames.Result(request_id, await operation.call(self._core, request)))
         except EngineError as error:
             self.reply_error(request_id, error)
         except Exception:
@@ -247,16 +281,14 @@ class Connection(asyncio.Protocol):
                 request_id,
                 EngineError("the daemon failed at this; its log says why", remedy="report it with that log"),
             )
-        finally:
-            self._credits.pop(request_id, None)
 
-    async def _run(self, request_id: int, call: Any) -> None:
-        self.reply(frames.Result(request_id, await call))
-
-    async def _stream(self, request_id: int, items: AsyncIterator[dict[str, Any]]) -> None:
-        async for item in items:
-            await self._credits[request_id].acquire()
-            self.reply(frames.Item(request_id, item))
+    async def _stream(self, request_id: int, operation: Operation, request: Request) -> None:
+        allowance = self._allowances[request_id]
+        async with contextlib.aclosing(operation.call(self._core, request)) as items:
+            async for item in items:
+                await allowance.take()
+                await self._writable.wait()
+                self.reply(frames.Item(request_id, item))
         self.reply(frames.End(request_id))
 
     def close(self) -> None:
@@ -272,6 +304,12 @@ LIMITS: Final = {
     "frame_bytes_max": wire.CLIENT_FRAME_BYTES_MAX,
     "requests_max": REQUESTS_MAX,
 }
+
+
+def _unusable(path: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"the socket {path} can't be made: {error.strerror}", remedy="choose another place with --socket"
+    )
 
 
 class UnixServer:
@@ -292,17 +330,17 @@ class UnixServer:
                 f"the socket's path {path} is longer than {PATH_BYTES_MAX} bytes",
                 remedy="choose a shorter one with --socket",
             )
-        self._remove_stale()
+        try:
+            self._remove_stale()
+        except OSError as error:
+            raise _unusable(path, error) from None
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
             listener.bind(path)
         except OSError as error:
             listener.close()
-            raise ConfigurationError(
-                f"the socket {path} can't be made: {error.strerror}",
-                remedy="choose another place with --socket",
-            ) from None
+            raise _unusable(path, error) from None
         finally:
             os.umask(before)
         os.chmod(path, self._mode)  # noqa: PTH101  the path as it was bound
@@ -318,11 +356,14 @@ class UnixServer:
                     f"{self._path} exists and is no socket", remedy="choose another place with --socket"
                 )
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(PROBE_TIMEOUT_S)
                 try:
                     probe.connect(str(self._path))
                 except ConnectionRefusedError:
                     self._path.unlink()
                     return
+                except TimeoutError:
+                    pass  # its queue is full: somebody is there, and busy
             raise Unavailable(
                 f"another daemon answers on {self._path}", remedy="stop it, or choose another --socket"
             )

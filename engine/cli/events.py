@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
+import re
 import sys
 import tempfile
 import time
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
 from engine.cli import output
 from engine.client import Client, SubmitResult
-from engine.errors import InvalidEvent, UsageError
+from engine.errors import EngineError, InvalidEvent, UsageError
 from engine.events import encode_event, encode_events
 from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REASONS_SHOWN = 5
+REASONS_SHOWN: Final = 5
+WHOLE_BYTES_MAX: Final = 1 << 20
+"""How much of a file may be one JSON object over several lines; an event is far smaller."""
+_BLANK: Final = re.compile(r"[ \t\n\r]*")
 
 
 @click.command("submit")
@@ -32,37 +38,52 @@ REASONS_SHOWN = 5
 def submit_command(name: str, file: str, wait: bool, skip_invalid: bool, is_json: bool) -> int:
     """Send events to a destination: a JSON object, a JSON array or NDJSON, from FILE or standard input."""
     begun = time.monotonic()
-    with _opened(file) as stream, Client() as client:
-        invalid = _check(stream)
-        if invalid and not skip_invalid:
-            count, reasons = invalid
-            for reason in reasons:
-                click.echo(f"engine: {reason}", err=True)
+    with Client() as client, _opened(file) as stream:
+        survey = _check(stream)
+        if survey.refused and not skip_invalid:
+            for reason in survey.reasons:
+                click.echo(f"engine: {output.clean(reason)}", err=True)
             raise InvalidEvent(
-                f"{count} of the events can't be sent; nothing was submitted",
+                f"{survey.refused} of {survey.valid + survey.refused} events can't be sent; nothing was submitted",
                 remedy="mend them, or send the others with --skip-invalid",
             )
-        total = SubmitResult()
         stream.seek(0)
-        is_terminal = sys.stderr.isatty()
-        for result in client.submit_many(name, _batches(stream), wait=wait):
-            total.add(result)
-            if is_terminal:
-                click.echo(f"\r{total.accepted} events", nl=False, err=True)
-        if is_terminal:
-            click.echo("\r", nl=False, err=True)
+        total = _send(client, name, stream, survey.valid, wait=wait)
     total.elapsed_ms = round((time.monotonic() - begun) * 1000, 3)
-    _report(total, invalid, wait=wait, is_json=is_json)
+    _report(total, survey, wait=wait, is_json=is_json)
     if total.retrying:
         return 75
     return 1 if wait and (total.dead or total.discarded - _harmless(total)) else 0
+
+
+def _send(client: Client, name: str, stream: IO[bytes], count: int, *, wait: bool) -> SubmitResult:
+    """Submit what can be sent, with a progress bar if somebody is there to see it."""
+    total = SubmitResult()
+    if not count:
+        client.show(name)  # a destination that doesn't exist is an error of an empty file too
+    bar: Any = (
+        click.progressbar(length=count, label=f"to {output.clean(name)}", file=sys.stderr)
+        if sys.stderr.isatty()
+        else contextlib.nullcontext()
+    )
+    try:
+        with bar:
+            for result in client.submit_many(name, _batches(stream), wait=wait):
+                total.add(result)
+                if sys.stderr.isatty():
+                    bar.update(result.accepted)
+    except EngineError as error:
+        if total.accepted:
+            error.message += f" (after {total.accepted} events, which were accepted)"
+        raise
+    return total
 
 
 def _harmless(total: SubmitResult) -> int:
     return sum(total.by_code.get(code, 0) for code in ("dropped", "filtered", "unsupported_event_type"))
 
 
-def _report(total: SubmitResult, invalid: tuple[int, list[str]] | None, *, wait: bool, is_json: bool) -> None:
+def _report(total: SubmitResult, survey: Survey, *, wait: bool, is_json: bool) -> None:
     if is_json:
         names = (
             "accepted",
@@ -74,14 +95,14 @@ def _report(total: SubmitResult, invalid: tuple[int, list[str]] | None, *, wait:
             "by_code",
             "elapsed_ms",
         )
-        skipped = {"skipped": invalid[0]} if invalid else {}
+        skipped = {"skipped": survey.refused} if survey.refused else {}
         output.as_json({**{name: getattr(total, name) for name in names}, **skipped})
         return
     click.echo(f"accepted {total.accepted} events in {total.elapsed_ms:.0f} ms")
-    if invalid:
-        click.echo(f"skipped {invalid[0]} that can't be sent:")
-        for reason in invalid[1]:
-            click.echo(f"  {reason}")
+    if survey.refused:
+        click.echo(f"skipped {survey.refused} that can't be sent:")
+        for reason in survey.reasons:
+            click.echo(f"  {output.clean(reason)}")
     if wait:
         rows = [{"outcome": code, "events": count} for code, count in sorted(total.by_code.items())]
         output.table(rows, ["outcome", "events"])
@@ -106,6 +127,8 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
                 f"{file} can't be read: {error.strerror}", remedy="name a file that exists"
             ) from None
         return
+    if sys.stdin.isatty():
+        click.echo("reading events from the terminal; end with Ctrl-D", err=True)
     with tempfile.TemporaryFile() as spool:
         while data := sys.stdin.buffer.read(1 << 20):
             spool.write(data)
@@ -113,58 +136,102 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
         yield spool
 
 
+def _load(text: str | bytes) -> Any:
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _parsed(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    """(line, event) each; a line that is no JSON gives an `InvalidEvent` in the event's place."""
-    head = stream.read(1024).lstrip()[:1]
-    stream.seek(0)
-    if head == b"[":
-        try:
-            events = json.load(stream)
-        except (ValueError, RecursionError) as error:
-            yield (
-                getattr(error, "lineno", 1),
-                InvalidEvent(f"it is no JSON array: {error}", remedy="mend the JSON"),
-            )
-            return
-        for index, event in enumerate(events):
-            yield index + 1, event
-        return
+    """(line, event) each; what is no JSON gives an `InvalidEvent` in the event's place."""
+    if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        stream.seek(0)
+    is_first = True
     for number, line in enumerate(stream, 1):
         if not line.strip():
             continue
+        if is_first and line.lstrip().startswith(b"["):
+            yield from _parsed_array(line + stream.read(), number)
+            return
         try:
-            yield number, json.loads(line)
+            yield number, _load(line)
         except (ValueError, RecursionError) as error:
-            if number == 1 and (whole := _whole_object(stream, line)) is not None:
-                yield 1, whole
+            if is_first and (whole := _whole_object(stream, line)) is not None:
+                yield number, whole
                 return
             yield number, InvalidEvent(f"it is no JSON: {error}", remedy="send one JSON object a line")
+        is_first = False
+
+
+def _parsed_array(data: bytes, line: int) -> Iterator[tuple[int, Any]]:
+    """The items of a JSON array that begins on `line`, each with its own line."""
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+    at = counted = 0
+    try:
+        text = data.decode()
+        at = _BLANK.match(text, text.index("[") + 1).end()  # type: ignore[union-attr] # matches anything
+        if text.startswith("]", at):
+            _expect_end(text, at + 1)
+            return
+        while True:
+            event, end = decoder.raw_decode(text, at)
+            line, counted = line + text.count("\n", counted, at), at
+            yield line, event
+            at = _BLANK.match(text, end).end()  # type: ignore[union-attr] # matches anything
+            if text.startswith("]", at):
+                _expect_end(text, at + 1)
+                return
+            if not text.startswith(",", at):
+                raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+            at = _BLANK.match(text, at + 1).end()  # type: ignore[union-attr] # matches anything
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError):
+            line += error.doc.count("\n", counted, error.pos)
+        yield line, InvalidEvent(f"it is no JSON array: {error}", remedy="mend the JSON")
+
+
+def _expect_end(text: str, at: int) -> None:
+    end = _BLANK.match(text, at).end()  # type: ignore[union-attr] # matches anything
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
 
 
 def _whole_object(stream: IO[bytes], head: bytes) -> Any:
     """One JSON object over several lines, if that is what the stream holds."""
     at = stream.tell()
+    text = head + stream.read(WHOLE_BYTES_MAX)
+    stream.seek(at)
     try:
-        return json.loads(head + stream.read())
+        return _load(text)
     except (ValueError, RecursionError):
-        stream.seek(at)
         return None
 
 
-def _check(stream: IO[bytes]) -> tuple[int, list[str]] | None:
-    """How many events can't be sent, and why the first of them can't; None if all can."""
-    count = 0
-    reasons: list[str] = []
+@dataclass(slots=True)
+class Survey:
+    """What a file holds."""
+
+    valid: int = 0
+    refused: int = 0
+    reasons: list[str] = field(default_factory=list)
+    """Why the first of them can't be sent."""
+
+
+def _check(stream: IO[bytes]) -> Survey:
+    survey = Survey()
     for line, event in _parsed(stream):
         try:
             if isinstance(event, InvalidEvent):
                 raise event
             encode_event(event)
+            survey.valid += 1
         except InvalidEvent as error:
-            count += 1
-            if len(reasons) < REASONS_SHOWN:
-                reasons.append(f"line {line}: {error.message}")
-    return (count, reasons) if count else None
+            survey.refused += 1
+            if len(survey.reasons) < REASONS_SHOWN:
+                survey.reasons.append(f"line {line}: {error.message}")
+    return survey
 
 
 def _batches(stream: IO[bytes]) -> Iterator[Any]:

@@ -53,29 +53,35 @@ def cli() -> None:
     """Run your users' Python safely and fast on a stream of events."""
 
 
-def run() -> int:  # noqa: PLR0911  one way out for each kind of end
+def run() -> int:
     """Run one command; the exit status."""
     try:
         status = cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except EngineError as error:
-        click.echo(f"engine: {error}", err=True)
-        return error.exit_status
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
-        if os.environ.get("ENGINE_DEBUG"):
-            raise
-        click.echo(
-            f"engine: internal error: {type(error).__name__}: {error}\n  → report it; ENGINE_DEBUG=1 shows where",
-            err=True,
-        )
-        return 1
+    except Exception as error:  # noqa: BLE001  whatever else went wrong is told
+        return _fail(error)
     return status if isinstance(status, int) else 0
+
+
+def _fail(error: Exception) -> int:
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, EngineError):
+        from engine.cli import output  # noqa: PLC0415  only now: help needs none of it
+
+        output.failure(error)
+        return error.exit_status
+    if os.environ.get("ENGINE_DEBUG"):
+        raise error
+    click.echo(
+        f"engine: internal error: {type(error).__name__}: {error}\n  → report it; ENGINE_DEBUG=1 shows where",
+        err=True,
+    )
+    return 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from engine.errors import EngineError
 
 
 def clean(value: Any) -> str:
@@ -38,10 +41,22 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 
 def as_json(value: Any) -> None:
     """One line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # the terminal's encoding has no such character
+        text = json.dumps(value)
+    click.echo(text)
 
 
-def diagnostics(data: dict[str, Any], filename: str) -> None:
+def failure(error: EngineError) -> None:
+    """What went wrong and how to mend it, on standard error."""
+    click.echo(f"engine: {clean(error.message)}", err=True)
+    if error.remedy:
+        click.echo(f"  → {clean(error.remedy)}", err=True)
+
+
+def diagnostics(data: dict[str, Any], filename: str, source: str) -> None:
     """What is wrong with a function, on standard error: place, message, line with caret, remedy."""
     for item in data.get("diagnostics", []):
         click.echo(
@@ -49,34 +64,41 @@ def diagnostics(data: dict[str, Any], filename: str) -> None:
             err=True,
         )
         if item.get("source_line"):
-            click.echo(f"    {clean(item['source_line'])}\n    {' ' * (item['column'] - 1)}^", err=True)
+            _caret(item["source_line"], item["column"], "    ")
         click.echo(f"  → {clean(item['remedy'])}", err=True)
     if data.get("error"):
-        error_lines(data["error"], filename, None)
+        error_lines(data["error"], filename, source)
 
 
-def error_lines(error: dict[str, Any], filename: str, source: str | None) -> None:
+def _caret(line: str, column: int | None, indent: str) -> None:
+    """A line of source, and under it a caret at `column` (from 1), which stays below its character after tabs."""
+    click.echo(f"{indent}{clean(line.expandtabs(4))}", err=True)
+    if column:
+        click.echo(f"{indent}{' ' * len(clean(line[: column - 1].expandtabs(4)))}^", err=True)
+
+
+def error_lines(error: dict[str, Any], filename: str, source: str) -> None:
     """An error of a function, on standard error: the author's frames, the line with a caret."""
     click.echo(
         f"{clean(error.get('type', ''))}: {clean(error.get('message', ''))}  [{clean(error.get('code', ''))}]",
         err=True,
     )
-    lines = source.splitlines() if source is not None else []
+    lines = source.splitlines()
     for frame in error.get("traceback") or []:
         click.echo(f"  {clean(filename)}:{frame['line']} in {clean(frame['function'])}", err=True)
         if 0 < frame["line"] <= len(lines):
-            click.echo(f"      {clean(lines[frame['line'] - 1])}", err=True)
-            if frame.get("column"):
-                click.echo(f"      {' ' * (frame['column'] - 1)}^", err=True)
+            _caret(lines[frame["line"] - 1], frame.get("column"), "      ")
 
 
 def logs(lines: Sequence[dict[str, str]], bytes_max: int = 4096) -> None:
     """Console lines, cut at `bytes_max`, which is said."""
-    shown = 0
+    left = bytes_max
     for line in lines:
         text = f"  {line['level']:5} {clean(line['message'])}"
-        shown += len(text.encode())
-        if shown > bytes_max:
+        encoded = text.encode("utf-8", "replace")
+        if len(encoded) > left:
+            click.echo(encoded[:left].decode("utf-8", "ignore"))
             click.echo(f"  … console output is cut at {bytes_max} bytes; --json shows all that was kept")
             return
+        left -= len(encoded)
         click.echo(text)

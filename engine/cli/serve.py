@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from engine import log
+from engine.cli import output
 from engine.config import load
 from engine.daemon import run, temporary_data_dir
+
+if TYPE_CHECKING:
+    from engine.config import Config
 
 
 @click.command("serve")
@@ -23,24 +30,28 @@ from engine.daemon import run, temporary_data_dir
     "--allow-degraded", is_flag=True, default=None, help="Serve although this host refuses namespaces."
 )
 @click.option("--dev", is_flag=True, help="Temporary data; prints what to try next.")
-def serve_command(config_path: Path | None, dev: bool, **flags: Any) -> None:
+@click.option("--json", "is_json", is_flag=True, help="Print one line of JSON when it is ready.")
+def serve_command(config_path: Path | None, dev: bool, is_json: bool, **flags: Any) -> None:
     """Run the daemon until SIGTERM."""
-    if not dev:
+    with temporary_data_dir() if dev else contextlib.nullcontext() as temporary:
+        if temporary is not None and flags["data_dir"] is None:
+            # Nothing of the environment: a daemon to try things out must not meet the one in use.
+            flags["data_dir"] = temporary
+            flags["socket"] = flags["socket"] or f"{temporary}/engine.sock"
         config = load(config_path, flags, os.environ)
         log.configure(log_format=config.log_format, level=config.log_level)
-        run(config, on_ready=lambda: None)
-        return
-    with temporary_data_dir() as data_dir:
-        config = load(config_path, {**flags, "data_dir": flags["data_dir"] or data_dir}, os.environ)
-        log.configure(log_format=config.log_format, level=config.log_level)
-        run(config, on_ready=lambda: click.echo(_next_steps(config.socket)))
+        run(config, on_ready=lambda: _ready(config, dev=dev, is_json=is_json))
 
 
-def _next_steps(socket: str) -> str:
-    return (
-        f"engine is ready, with temporary data. In another terminal:\n\n"
-        f"    export ENGINE_SOCKET={socket}\n"
-        f"    engine init hello && cd hello\n"
-        f"    engine deploy function.py --name hello\n"
-        f"    engine submit hello events/track.json --wait\n"
-    )
+def _ready(config: Config, *, dev: bool, is_json: bool) -> None:
+    if is_json:
+        output.as_json({"socket": config.socket, "data_dir": config.data_dir, "pid": os.getpid()})
+    elif dev:
+        click.echo(
+            "engine is ready, with temporary data. In another terminal:\n\n"
+            f"    export ENGINE_SOCKET={shlex.quote(config.socket)}\n"
+            "    engine init hello && cd hello\n"
+            "    engine deploy function.py\n"
+            "    engine submit hello events/track.json --wait\n"
+        )
+    sys.stdout.flush()

@@ -232,5 +232,5 @@ def test_a_header_that_lies_about_its_body_is_rejected(client: Client) -> None:
 def test_test_runs_a_function_that_is_not_deployed(client: Client) -> None:
     source = "def on_track(event, settings):\n    print('hi')\n    return settings.k\n"
     (result,) = client.test(source, [event()], settings={"k": 5})
-    assert (result["ok"], result["result"], result["error"]) == (True, "5", None)
-    assert result["logs"] == [{"level": "info", "message": "hi"}]
+    assert (result.ok, result.result, result.error) == (True, "5", None)
+    assert result.logs == [{"level": "info", "message": "hi"}]
