@@ -2,84 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-
-from engine.client import Client
-from engine.errors import EngineError
+from running import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    """Poll until `condition` answers something true; fail the test if it doesn't in time."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"nothing happened within {timeout_s} s")
-        time.sleep(0.01)
-    return answer
-
-
-class Daemon:
-    """`engine serve` as a process that can be killed and started again on the same data."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.socket = folder / "engine.sock"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.log = folder / "log"
-
-    def start(self, *arguments: str) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "engine",
-                    "serve",
-                    "--data-dir",
-                    str(self.folder),
-                    "--socket",
-                    str(self.socket),
-                    *arguments,
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(self._answers, 20)
-
-    def _answers(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            pytest.fail(f"the daemon ended: {self.log.read_text()[-2000:]}")
-        with contextlib.suppress(EngineError):
-            Client(self.socket).close()
-            return True
-        return False
-
-    def client(self) -> Client:
-        return Client(self.socket)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
-
-    def stop(self) -> int:
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.terminate()
-        return self.process.wait(20)
+    from engine.client import Client
 
 
 @pytest.fixture(scope="module")

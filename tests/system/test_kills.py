@@ -9,12 +9,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from conftest import wait_until
+from running import wait_until
 
 from engine.errors import Unavailable
 
 if TYPE_CHECKING:
-    from conftest import Daemon
+    from running import Daemon
 
     from engine.client import Client
 
