@@ -3,7 +3,7 @@
 Namespaces are entered once, for all workers of a zygote; the rest is done by each worker, so that workers are kept
 apart from each other too. Everything through ctypes: nothing to compile, no system library but the C library.
 
-What is not here yet, and is not promised: the system-call filter, Landlock, and an empty root file system.
+What is not here yet, and is not promised: the system-call filter, and Landlock.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ NAMESPACES: Final = {
     "cgroup": CLONE_NEWCGROUP,
     "pid": CLONE_NEWPID,
 }
+MS_RDONLY: Final = 1
+MS_NOSUID: Final = 2
+MS_NODEV: Final = 4
+MS_NOEXEC: Final = 8
+MS_REMOUNT: Final = 32
+MS_BIND: Final = 4096
+MS_REC: Final = 16384
+MS_PRIVATE: Final = 1 << 18
+MNT_DETACH: Final = 2
+PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
+"""The call's number; the C library has no function for it."""
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
 PR_SET_NO_NEW_PRIVS: Final = 38
@@ -56,7 +67,7 @@ class JailError(Exception):
         self.remedy = remedy
 
 
-def _call(name: str, *arguments: int) -> None:
+def _call(name: str, *arguments: int | bytes | None) -> None:
     """A C library function that answers 0; raises `OSError` otherwise."""
     if getattr(_libc, name)(*arguments) != 0:
         number = ctypes.get_errno()
@@ -99,7 +110,31 @@ def enter_namespaces(control_fd: int, *, is_degraded_allowed: bool) -> list[list
         os.close(control_fd)
         _wait_for(child)
     _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if rows[0][1] == "holding":
+        rows.append(_enter_empty_root())
     return rows
+
+
+def _enter_empty_root() -> list[str]:
+    """An empty, read-only file system for a root: no files, and no socket that has a path. Raises `JailError`."""
+    try:
+        _call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+        _call("mount", b"tmpfs", b"/tmp", b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, b"size=4k,mode=555")
+        os.chdir("/tmp")  # noqa: S108  the new root
+        _call("syscall", PIVOT_ROOT[os.uname().machine], b".", b".")
+        _call("umount2", b".", MNT_DETACH)
+        os.chdir("/")
+        _call(
+            "mount",
+            None,
+            b"/",
+            None,
+            MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+            None,
+        )
+    except (OSError, KeyError) as error:
+        raise JailError("root", str(error), "allow mounts in user namespaces on this host") from None
+    return ["root", "holding", "empty, read-only"]
 
 
 def _become_nobody() -> None:

@@ -1,1 +1,1 @@
-"""Documentation for authors, operators and contributors; `python -m engine.docs` fills its tables from the code."""
+"""Guides for authors, operators and contributors; `python -m engine.docs` fills their tables from the code."""

@@ -1,71 +1,101 @@
-"""`python -m engine.docs [--check]`: fill the tables of functions.md and operations.md from the code.
-
-With `--check` nothing is written, and the exit status is 1 if a table is out of date.
-"""
+"""`python -m engine.docs [--check]`: fill the generated tables of the guides, or say which are out of date."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.config import LIMIT_NAMES, settings_table
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 HERE: Final = Path(__file__).parent
+FILES: Final = {"functions.md": ("modules", "limits"), "operations.md": ("settings",)}
+"""File → its generated tables."""
+# A process of its own: the engine sees of the sandbox only the wire.
+_WHITELIST: Final = "import json; from sandbox import modules; print(json.dumps(modules.whitelist()))"
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _settings() -> str:
+    return _table(
+        ("setting", "default", "bounds", "meaning"),
+        (
+            (_code(name), _code(default), bounds, meaning)
+            for name, default, bounds, meaning in settings_table()
+        ),
+    )
+
+
+def _limits() -> str:
+    return _table(
+        ("limit", "default", "bounds", "meaning"),
+        (
+            (_code(name), _code(default), bounds, meaning)
+            for name, default, bounds, meaning in settings_table()
+            if name in LIMIT_NAMES
+        ),
+    )
 
 
 def _modules() -> str:
-    """The whitelist, asked of the sandbox in a process of its own: the engine doesn't import it."""
-    question = "import json; from sandbox import modules; print(json.dumps(modules.whitelist()))"
-    answer = subprocess.run(  # noqa: S603  our own words
-        [sys.executable, "-I", "-c", question], capture_output=True, text=True, check=True
+    answer = subprocess.run(  # noqa: S603  this interpreter, and a constant
+        [sys.executable, "-I", "-c", _WHITELIST], check=True, capture_output=True, text=True
     )
-    rows = [
-        f"| `{name}` | {reason} | {' '.join(names)} |" for name, names, reason in json.loads(answer.stdout)
-    ]
-    return "\n".join(["| module | note | names |", "|---|---|---|", *rows])
+    return _table(
+        ("module", "names", "note"),
+        (
+            (_code(module), " ".join(_code(name) for name in names), reason)
+            for module, names, reason in json.loads(answer.stdout)
+        ),
+    )
 
 
-def _settings(*, only_limits: bool) -> str:
-    rows = [
-        f"| `{name}` | {default} | {bounds} | {meaning} |"
-        for name, default, bounds, meaning in settings_table()
-        if not only_limits or name in LIMIT_NAMES
-    ]
-    return "\n".join(["| name | default | bounds | meaning |", "|---|---|---|---|", *rows])
+_TABLES: Final = {"modules": _modules, "limits": _limits, "settings": _settings}
 
 
-def _put(table: str, match: re.Match[str]) -> str:
-    return f"{match[1]}{table}\n{match[2]}"
+def fill(text: str, name: str, table: str) -> str:
+    """`text` with `table` between the markers of `name`. Raises `ValueError` if they aren't there exactly once."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"the markers {begin.strip()} and {end} must be there once each, in this order")
+    head, rest = text.split(begin)
+    return f"{head}{begin}\n{table}\n\n{end}{rest.split(end)[1]}"
 
 
-def main() -> int:
-    """Fill or check."""
-    tables = {
-        ("functions.md", "modules"): _modules(),
-        ("functions.md", "limits"): _settings(only_limits=True),
-        ("operations.md", "settings"): _settings(only_limits=False),
-    }
-    is_stale = False
-    for (name, mark), table in tables.items():
-        path = HERE / name
-        before = path.read_text("utf-8")
-        after = re.sub(
-            rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)",
-            partial(_put, table),
-            before,
-            flags=re.DOTALL,
-        )
+def main(arguments: Sequence[str]) -> int:
+    """Write the files, or with `--check` compare them; the exit status."""
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: python -m engine.docs [--check]\n")
+        return 2
+    stale = []
+    for file, names in FILES.items():
+        path = HERE / file
+        before = after = path.read_text("utf-8")
+        for name in names:
+            after = fill(after, name, _TABLES[name]())
         if after != before:
-            is_stale = True
-            if "--check" not in sys.argv:
+            stale.append(file)
+            if not arguments:
                 path.write_text(after, "utf-8")
-    return 1 if is_stale and "--check" in sys.argv else 0
+    for file in stale:
+        sys.stdout.write(
+            f"{file} {'is out of date: run python -m engine.docs' if arguments else 'written'}\n"
+        )
+    return 1 if stale and arguments else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

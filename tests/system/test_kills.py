@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import pytest
 from running import wait_until
 
 from engine.errors import Unavailable
@@ -204,4 +206,29 @@ def test_a_flood_waits_on_disk_and_is_delivered_in_full(own_daemon: Daemon) -> N
         assert client.submit("flood", padded, wait=True).delivered == 20_000
         wait_until(lambda: client.show("flood")["stored"] == 0)
         assert client.stats()["held_mib"] <= 0.1
+    assert own_daemon.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into a process that isn't dumpable")
+def test_a_worker_has_an_empty_root_and_no_rights(own_daemon: Daemon) -> None:
+    own_daemon.start()
+    with own_daemon.client() as client:
+        client.deploy("calm", QUICK)
+        client.submit("calm", events(1), wait=True)
+        (pid,) = [row["pid"] for row in client.workers() if row["destination"] == "calm"]
+        assert list(Path(f"/proc/{pid}/root").iterdir()) == []
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        assert {status[name] for name in ("CapPrm", "CapEff", "CapInh", "CapBnd", "CapAmb")} == {"0" * 16}
+        assert status["NoNewPrivs"] == "1"
+        assert "0" not in status["Uid"].split()
+        assert Path(f"/proc/{pid}/environ").read_bytes() == b""
+        assert (
+            Path(f"/proc/{pid}/net/dev").read_text().count("\n") == 3
+        )  # two heading lines, and a loopback that is down
+        for name in ("net", "pid", "user", "mnt", "ipc", "uts", "cgroup"):
+            assert Path(f"/proc/{pid}/ns/{name}").readlink() != Path(f"/proc/self/ns/{name}").readlink()
     assert own_daemon.stop() == 0

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from running import wait_until
 
 from engine.errors import Conflict, FunctionRefused, NotFound
 
@@ -151,11 +152,8 @@ def test_a_retry_comes_back_and_is_delivered(client: Client) -> None:
     source = "tries = []\ndef on_track(event):\n    tries.append(1)\n    if len(tries) < 2: raise RetryError('later')\n"
     client.deploy("retry", source)
     assert client.submit("retry", [event()], wait=True).retrying == 1
-    deadline = time.monotonic() + 10
-    while client.show("retry")["by_code"].get("delivered") != 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert client.show("retry")["stored"] == 0
+    wait_until(lambda: client.show("retry")["by_code"].get("delivered") == 1)
+    wait_until(lambda: client.show("retry")["stored"] == 0)
 
 
 def test_a_new_version_takes_over_and_one_that_does_not_load_changes_nothing(client: Client) -> None:
