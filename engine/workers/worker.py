@@ -125,6 +125,7 @@ class Worker:
         self._unsent: deque[memoryview] = deque()
         self._kill: tuple[str, str, bool] | None = None
         self._is_eof = False
+        self._is_closed = False
         loop.add_reader(spare.read_fd, self._readable)
 
     # --- What the supervisor does to it
@@ -181,13 +182,15 @@ class Worker:
         """Let it end once it has nothing left to do."""
         if self.in_flight or self.state is WorkerState.LOADING:
             self.become(WorkerState.DRAINING)
-        elif self.state not in {WorkerState.STOPPED, WorkerState.KILLED}:
+        elif self.state not in {WorkerState.STOPPED, WorkerState.KILLED, WorkerState.DRAINING}:
             self.become(WorkerState.STOPPED)
             self.idle_since = self._clock.monotonic()
             self._write(wire.Stop().pack())
 
     def kill(self, reason: str, explanation: str, *, is_attack: bool = False) -> None:
-        """End it now; `listener.gone` follows when the process is dead."""
+        """End it now; `listener.gone` follows when the process is dead. Of one that is gone already, nothing is left to end."""
+        if self._is_closed:
+            return
         if self._kill is None:
             self._kill = (reason, explanation, is_attack)
         if self.state is not WorkerState.KILLED:
@@ -425,7 +428,7 @@ class Worker:
             with contextlib.suppress(OSError, ValueError):
                 remove(fd)
         self._fds.close()
-        self._is_eof = True
+        self._is_eof = self._is_closed = True
 
 
 class PoolEvents(Protocol):
