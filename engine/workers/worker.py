@@ -180,12 +180,14 @@ class Worker:
 
     def stop(self) -> None:
         """Let it end once it has nothing left to do."""
+        if self.state in {WorkerState.DRAINING, WorkerState.STOPPED, WorkerState.KILLED}:
+            return
         if self.in_flight or self.state is WorkerState.LOADING:
             self.become(WorkerState.DRAINING)
-        elif self.state not in {WorkerState.STOPPED, WorkerState.KILLED, WorkerState.DRAINING}:
-            self.become(WorkerState.STOPPED)
-            self.idle_since = self._clock.monotonic()
-            self._write(wire.Stop().pack())
+            return
+        self.become(WorkerState.STOPPED)
+        self.idle_since = self._clock.monotonic()
+        self._write(wire.Stop().pack())
 
     def kill(self, reason: str, explanation: str, *, is_attack: bool = False) -> None:
         """End it now; `listener.gone` follows when the process is dead. Of one that is gone already, nothing is left to end."""
