@@ -5,7 +5,7 @@ Guards stand in a module's globals under names that aren't identifiers, so that 
 
 from __future__ import annotations
 
-import _string
+import _string  # what `string.Formatter` is made of
 import builtins
 import dataclasses
 import decimal
@@ -199,78 +199,23 @@ GUARDS: Final[dict[str, object]] = {
     KEPT_ANNOTATIONS["KW_ONLY"]: dataclasses.KW_ONLY,
 }
 
-_SAFE_BUILTINS: Final = [
-    "abs",
-    "all",
-    "any",
-    "ascii",
-    "bin",
-    "bool",
-    "bytearray",
-    "bytes",
-    "callable",
-    "chr",
-    "classmethod",
-    "complex",
-    "dict",
-    "divmod",
-    "enumerate",
-    "filter",
-    "float",
-    "format",
-    "frozenset",
-    "hash",
-    "hex",
-    "id",
-    "int",
-    "isinstance",
-    "issubclass",
-    "iter",
-    "len",
-    "list",
-    "map",
-    "max",
-    "min",
-    "next",
-    "object",
-    "oct",
-    "ord",
-    "pow",
-    "property",
-    "range",
-    "repr",
-    "reversed",
-    "round",
-    "set",
-    "slice",
-    "sorted",
-    "staticmethod",
-    "str",
-    "sum",
-    "super",
-    "tuple",
-    "zip",
-    "aiter",
-    "anext",
-    "True",
-    "False",
-    "None",
-    "NotImplemented",
-    "Ellipsis",
-    "__build_class__",
-    "__debug__",
-]
+_SAFE_BUILTINS: Final = (
+    "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float format"
+    " frozenset hash hex id int isinstance issubclass iter len list map max min next object oct ord pow property range repr"
+    " reversed round set slice sorted staticmethod str sum super tuple zip aiter anext"
+    " True False None NotImplemented Ellipsis __build_class__ __debug__"
+)
 _EXCEPTIONS: Final = tuple(
     name
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 )
-OFFERED_BUILTINS: Final = frozenset((*_SAFE_BUILTINS, *_EXCEPTIONS, "type", "print"))
+OFFERED_BUILTINS: Final = frozenset((*_SAFE_BUILTINS.split(), *_EXCEPTIONS, "type", "print"))
 """Names that a function has without import."""
 
 
 _BUILTINS: Final[dict[str, object]] = {
-    **{name: getattr(builtins, name) for name in (*_SAFE_BUILTINS, *_EXCEPTIONS)},
+    **{name: getattr(builtins, name) for name in (*_SAFE_BUILTINS.split(), *_EXCEPTIONS)},
     "type": type_guard,
 }
 """Made once, in the zygote: copying it in each worker would touch, and so copy, pages of half the interpreter."""

@@ -161,7 +161,7 @@ WHITELIST: Final[dict[str, Entry]] = {
         " TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY SUNDAY",
         "pure functions",
     ),
-    "copy": Entry("copy deepcopy", "values"),
+    "copy": Entry("copy deepcopy", "values; deepcopy takes no memo", {"deepcopy": functional.deepcopy}),
     "enum": Entry(
         "Enum IntEnum StrEnum Flag IntFlag auto unique",
         "classes of constants; none are made from data",

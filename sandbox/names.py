@@ -16,22 +16,8 @@ MARK: Final = "\N{MODIFIER LETTER LOW MACRON}"
 """Stands for the first underscore of a private name: looks like one, survives NFKC (dataclasses write source with
 field names in it), and no library uses it. Sources that spell it are refused."""
 
-PLAIN_UNDERSCORE: Final = frozenset(
-    [
-        "_",
-        "_asdict",
-        "_replace",
-        "_fields",
-        "_make",
-        "_field_defaults",
-        "_missing_",
-        "_generate_next_value_",
-        "_value_",
-        "_name_",
-        "_ignore_",
-        "_order_",
-    ]
-)
+_DOCUMENTED: Final = "_ _asdict _replace _fields _make _field_defaults _missing_ _generate_next_value_ _value_ _name_ _ignore_ _order_"
+PLAIN_UNDERSCORE: Final = frozenset(_DOCUMENTED.split())
 """One-underscore names that the library documents for use."""
 
 _COMMON: Final = frozenset(
@@ -57,7 +43,7 @@ _OPERATORS: Final = (
     " anext await add radd iadd sub rsub isub mul rmul imul truediv rtruediv itruediv floordiv rfloordiv ifloordiv mod rmod"
     " imod pow rpow ipow divmod rdivmod neg pos abs invert and rand iand or ror ior xor rxor ixor lshift rlshift ilshift"
     " rshift rrshift irshift matmul rmatmul imatmul int float complex index round trunc floor ceil hash bool repr str bytes"
-    " copy deepcopy missing class_getitem fspath"
+    " copy missing class_getitem fspath"
 )
 READABLE_DUNDERS: Final = frozenset(
     f"__{name}__" for name in f"{_OPERATORS} init post_init name doc members match_args".split()
@@ -68,7 +54,8 @@ SUPER_DUNDERS: Final = READABLE_DUNDERS | {"__new__", "__init_subclass__", "__fo
 CLASS_DUNDERS: Final = (SUPER_DUNDERS - {"__name__", "__members__"}) | frozenset(
     ["__getattr__", "__get__", "__set__", "__delete__", "__set_name__", "__slots__"]
 )
-"""What a class may define. Not `__class__`, `__del__`, `__reduce__`, `__getattribute__`: libraries trust those."""
+"""What a class may define. Not `__class__`, `__del__`, `__reduce__`, `__getattribute__`: libraries trust those; nor
+`__deepcopy__`: its memo collects the insides of what is copied."""
 EXIT_METHODS: Final = frozenset({"__exit__", "__aexit__"})
 LITERAL_DUNDERS: Final = frozenset({"__slots__", "__match_args__"})
 """Class variables that hold names: only written out, so that they can be judged."""

@@ -1,7 +1,8 @@
-"""Decorators of the library that copy or call by name, made over so that no name in them comes from data."""
+"""Functions of the library that copy, made over: no name comes from data, and nothing private is handed over."""
 
 from __future__ import annotations
 
+import copy
 import functools
 import types
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -86,6 +87,11 @@ class cached_property:  # noqa: N801  the library's name
 
     def __delete__(self, instance: object) -> None:
         instance.__dict__.pop(self._key, None)
+
+
+def deepcopy(x: Value, /) -> Value:
+    """`copy.deepcopy(x)`; without `memo`, which collects the insides of what is copied."""
+    return copy.deepcopy(x)
 
 
 NAMES: Final[dict[str, Any]] = {

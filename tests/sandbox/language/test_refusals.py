@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
 from sandbox import modules
 from sandbox.compiler import POLICY_KEY, CompileRefused, Diagnostic, compile_source, render
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Refused = "Callable[[str], tuple[Diagnostic, ...]]"
+Refused = Callable[[str], tuple[Diagnostic, ...]]
 
 CASES = [
     ("import os\n", 1, 1, "refused-import", "settings"),
