@@ -148,6 +148,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, error: EngineError) -> None:
         """Say why, and close."""
         log.info("connection_refused", code=error.code, reason=error.message)
+        self._flush()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(
                 frames.Error(frames.CONNECTION_ID, error.code, error.message, error.remedy, error.data).pack()
@@ -164,7 +165,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         replies, self._replies = self._replies, []
-        if self._transport is not None and not self._transport.is_closing():
+        if replies and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(replies))
 
     def reply_error(self, request_id: int, error: EngineError) -> None:

@@ -227,7 +227,8 @@ def init_command(name: str, is_batch: bool, is_json: bool) -> None:
         },
     }
     try:
-        (folder / "events").mkdir(parents=True)
+        folder.mkdir(parents=True)
+        (folder / "events").mkdir()
         for path, text in files.items():
             (folder / path).write_text(text, "utf-8")
     except FileExistsError:

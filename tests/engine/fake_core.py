@@ -32,6 +32,7 @@ class FakeCore:
         self.is_holding = False
         self.held: list[Callable[[], None]] = []
         self.congested = False
+        self.congested_after: int | None = None
         self.relief = asyncio.Event()
         self.log_lines = 3
         self.lines_made = 0
@@ -52,6 +53,8 @@ class FakeCore:
         if self.refusal is not None and len(self.submitted) >= (self.refuse_after or 0):
             raise self.refusal
         self.submitted.append(events)
+        if len(self.submitted) == self.congested_after:
+            self.congested = True
 
         def answer() -> None:
             acked(None)
@@ -173,7 +176,7 @@ class ServedCore:
 
         async def body() -> None:
             async with asyncio.timeout(10):
-                while not condition():  # noqa: ASYNC110  any condition, of many parts
+                while not condition():  # noqa: ASYNC110  what is waited for belongs to the code under test
                     await asyncio.sleep(0.001)
 
         self.run(body())

@@ -18,6 +18,7 @@ from engine.errors import (
     Unavailable,
     UsageError,
 )
+from engine.events import encode_events
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -131,6 +132,28 @@ def test_no_more_submits_are_under_way_than_the_window(daemon: ServedCore, clien
     daemon.call(daemon.core.release)
     thread.join(10)
     assert received == [1] * 20
+
+
+def test_a_daemon_that_does_not_read_slows_the_client_and_loses_nothing(
+    daemon: ServedCore, client: Client
+) -> None:
+    daemon.core.congested_after = 1
+    big = encode_events([track(text="x" * 30_000)] * 16)
+    counts: list[int] = []
+    thread = threading.Thread(
+        target=lambda: counts.extend(r.accepted for r in client.submit_many("orders", [big] * 64))
+    )
+    thread.start()
+    daemon.until(lambda: daemon.core.congested)
+    assert len(daemon.core.submitted) < 64
+
+    def relieve() -> None:
+        daemon.core.congested = False
+        daemon.core.relief.set()
+
+    daemon.call(relieve)
+    thread.join(20)
+    assert counts == [16] * 64
 
 
 def test_a_refused_batch_leaves_the_connection_usable(client: Client) -> None:
