@@ -56,6 +56,13 @@ def submit_command(name: str, file: str, wait: bool, skip_invalid: bool, is_json
     return 1 if wait and (total.dead or total.discarded - _harmless(total)) else 0
 
 
+def _after_blank(text: str, at: int) -> int:
+    """The place of the next character that isn't white space."""
+    blank = _BLANK.match(text, at)
+    assert blank is not None, "the pattern matches nothing, too"
+    return blank.end()
+
+
 def _send(client: Client, name: str, stream: IO[bytes], count: int, *, wait: bool) -> SubmitResult:
     """Submit what can be sent, with a progress bar if somebody is there to see it."""
     total = SubmitResult()
@@ -171,7 +178,7 @@ def _parsed_array(data: bytes, line: int) -> Iterator[tuple[int, Any]]:
     at = counted = 0
     try:
         text = data.decode()
-        at = _BLANK.match(text, text.index("[") + 1).end()  # type: ignore[union-attr] # matches anything
+        at = _after_blank(text, text.index("[") + 1)
         if text.startswith("]", at):
             _expect_end(text, at + 1)
             return
@@ -179,13 +186,13 @@ def _parsed_array(data: bytes, line: int) -> Iterator[tuple[int, Any]]:
             event, end = decoder.raw_decode(text, at)
             line, counted = line + text.count("\n", counted, at), at
             yield line, event
-            at = _BLANK.match(text, end).end()  # type: ignore[union-attr] # matches anything
+            at = _after_blank(text, end)
             if text.startswith("]", at):
                 _expect_end(text, at + 1)
                 return
             if not text.startswith(",", at):
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
-            at = _BLANK.match(text, at + 1).end()  # type: ignore[union-attr] # matches anything
+            at = _after_blank(text, at + 1)
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError):
             line += error.doc.count("\n", counted, error.pos)
@@ -193,7 +200,7 @@ def _parsed_array(data: bytes, line: int) -> Iterator[tuple[int, Any]]:
 
 
 def _expect_end(text: str, at: int) -> None:
-    end = _BLANK.match(text, at).end()  # type: ignore[union-attr] # matches anything
+    end = _after_blank(text, at)
     if end != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -13,7 +14,9 @@ import psutil
 import pytest
 from running import wait_until
 
+from engine.clock import SystemClock
 from engine.errors import Unavailable
+from engine.journal.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
     from running import Daemon
@@ -90,33 +93,18 @@ def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(o
     assert own_daemon.stop() == 0
 
 
-def test_what_was_acknowledged_is_delivered_after_a_kill_of_the_daemon(
-    own_daemon: Daemon,
-) -> None:
-    own_daemon.start()
-    acknowledged = 0
-    with own_daemon.client() as client:
-        client.deploy("durable", SLOW, limits={"concurrency": 4})
-        killer = threading.Timer(0.5, own_daemon.kill)
-        killer.start()
+def shelved_message_ids(folder: Path) -> set[str]:
+    """By name and not by number: a doubled event must not stand in for a lost one."""
+
+    async def read() -> set[str]:
+        journal = SqliteJournal.open(folder / "journal.db", clock=SystemClock())
         try:
-            for result in client.submit_many("durable", (events(20) for _ in range(5000)), window=8):
-                acknowledged += result.accepted
-        except Unavailable:
-            pass
-        killer.join()
-    assert acknowledged > 0
-    own_daemon.start()
-    with own_daemon.client() as client:
-        deadline = time.monotonic() + 60
-        while client.show("durable")["stored"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        shown = client.show("durable")
-        # What the first daemon delivered and settled isn't counted here; what it settled is gone, the rest was delivered now.
-        assert shown["by_code"].get("delivered", 0) <= acknowledged + 8 * 20
-        assert set(shown["by_code"]) <= {"delivered"}
-    assert own_daemon.stop() == 0
+            entries = await journal.shelf(1, limit=1_000_000)
+        finally:
+            await journal.close()
+        return {message_id for entry in entries for message_id in entry.chunk.events.message_ids}
+
+    return asyncio.run(read())
 
 
 def test_every_acknowledged_event_reaches_the_handler_across_a_kill(own_daemon: Daemon) -> None:
@@ -142,8 +130,8 @@ def test_every_acknowledged_event_reaches_the_handler_across_a_kill(own_daemon: 
         while client.show("shelved")["stored"]:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert client.show("shelved")["shelved"]["discarded"] >= len(acknowledged)
     assert own_daemon.stop() == 0
+    assert set(map(str, acknowledged)) <= shelved_message_ids(own_daemon.folder)
 
 
 def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(own_daemon: Daemon) -> None:
