@@ -111,7 +111,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             clock=clock,
             limits=lambda limits: check_limits(limits, config.limits),
         )
-        dispatcher.version_compiled = core.version_compiled
+        dispatcher.on_version_compiled(core.version_compiled)
         server = UnixServer(core, Path(config.socket), config.socket_mode)
         try:
             await pool.start()

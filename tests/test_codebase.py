@@ -18,7 +18,6 @@ MODULES = sorted(
 )
 LINES_MAX = 400
 LONG_MODULES = {
-    "engine/dispatch/dispatcher.py": "the loop's states are shared by lease, assign and settle; to be cut at settling",
     "engine/workers/worker.py": "one owner of one process's pipes",
     "sandbox/wire.py": "the one definition of the wire",
     "sandbox/worker.py": "plain and async loop share outcomes and time",

@@ -59,7 +59,7 @@ class Core:
         for destination_id, due_ms in (await self._journal.next_due()).items():
             lane = self._dispatcher.lanes.get(destination_id)
             if lane is not None:
-                self._dispatcher.wake_from_disk(lane, due_ms)
+                self._dispatcher.wake(lane, due_ms)
 
     def _open_lane(self, destination: Destination) -> Lane:
         lane = Lane(destination, Recent())
@@ -170,7 +170,7 @@ class Core:
         return {
             "name": destination.name,
             "version": destination.version.number,
-            "state": "quarantined" if lane.is_quarantined else "running",
+            "state": str(lane.state),
             "handlers": [handler.name for handler in destination.version.handlers],
             "workers": len(lane.workers),
             "ready": lane.ready_events,

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.dispatch.states import LaneState, check_transition
 from engine.workers.worker import Run
 
 if TYPE_CHECKING:
@@ -56,11 +57,14 @@ class Lane:
 
     destination: Destination
     recent: Recent
+    state: LaneState = LaneState.RUNNING
     ready: deque[Run] = field(default_factory=deque)
     """Not yet sent. Those in `suspects` go first, each alone."""
     suspects: deque[Run] = field(default_factory=deque)
     """Single deliveries that were running together when their worker died."""
     ready_events: int = 0
+    held_bytes: int = 0
+    """Of events that are in memory: ready, running, or waiting to be settled."""
     workers: list[Worker] = field(default_factory=list)
     mean_us: float | None = None
     has_backlog: bool = False
@@ -75,11 +79,22 @@ class Lane:
     """Workers that died in a row without an outcome between."""
     not_before: float = 0.0
     """Monotonic time before which no worker is bound: crash loops back off."""
+    load_error: bytes = b""
+    """What the last worker that refused the module said: packed `sandbox.wire.Detail`."""
     is_waiting_for_slot: bool = False
-    is_quarantined: bool = False
-    is_removed: bool = False
     waiters: dict[int, list[tuple[int, int, Tally]]] = field(default_factory=dict)
     """Chunk id → who waits for it, of chunks left on disk."""
+
+    def become(self, state: LaneState) -> None:
+        """Change state by the table."""
+        if state is not self.state:
+            check_transition(self.state, state)
+            self.state = state
+
+    @property
+    def is_removed(self) -> bool:
+        """Nothing of it is stored or settled any more."""
+        return self.state is LaneState.REMOVED
 
     @property
     def in_flight(self) -> int:

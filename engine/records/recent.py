@@ -51,7 +51,6 @@ class Recent:
         self.by_code: dict[str, int] = {}
         self.retried = 0
         self.dead = 0
-        self.last_load_error: bytes = b""
         self._failures: deque[Attempt] = deque(maxlen=FAILURES_KEPT)
         self._followers: list[tuple[asyncio.Queue[Attempt], list[int]]] = []
 
@@ -63,6 +62,13 @@ class Recent:
     def count(self, code: str, count: int) -> None:
         """Add outcomes."""
         self.by_code[code] = self.by_code.get(code, 0) + count
+
+    def count_verdict(self, kind: str, count: int) -> None:
+        """Add what becomes of failures: a kind of `engine.model.PART_KINDS`."""
+        if kind == "retry":
+            self.retried += count
+        elif kind == "dead":
+            self.dead += count
 
     def add(self, attempt: Attempt) -> None:
         """Keep a failure; show every attempt to those who follow."""
