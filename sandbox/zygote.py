@@ -26,7 +26,8 @@ import msgpack
 
 from sandbox import jail, modules, wire
 from sandbox.compiler import POLICY_KEY
-from sandbox.worker import Worker
+from sandbox.worker.loop import Worker
+from sandbox.worker.pipe import Pipe
 
 MESSAGE_BYTES_MAX: Final = 4096
 PIPES_A_SPARE: Final = 4
@@ -136,7 +137,7 @@ def _become_worker(keep: list[int], page: mmap.mmap, trim: Any) -> NoReturn:
         loop = asyncio.SelectorEventLoop()
         asyncio.set_event_loop(loop)
         jail.lock_worker()
-        Worker(keep[0], keep[1], memoryview(page), trim=trim).serve(loop)
+        Worker(Pipe(keep[0], keep[1]), memoryview(page), trim=trim).serve(loop)
     finally:
         os._exit(status)
 

@@ -189,6 +189,18 @@ def describe(error: BaseException, code: str, filename: str) -> dict[str, Any]:
     }
 
 
+def describe_status(code: str, message: str) -> dict[str, Any]:
+    """The error of an event that a batch handler gave a bad status: there is no line to name."""
+    return {
+        "code": code,
+        "type": "BatchStatus",
+        "message": message,
+        "line": None,
+        "column": None,
+        "traceback": [],
+    }
+
+
 def _user_frames(traceback: TracebackType | None, filename: str) -> list[dict[str, Any]]:
     frames = []
     while traceback is not None:

@@ -1,0 +1,164 @@
+"""`def` handlers: one event after the other, and nothing done an event that isn't for the event.
+
+Which event runs is stored in the page shared with the supervisor. Those before it that aren't reported yet were
+delivered: only what failed costs a row.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox import wire
+from sandbox.runtime.errors import EventNotSupported, InvalidEventPayload
+from sandbox.runtime.settings import Settings, retire
+from sandbox.worker.reading import bodies_of, read_event
+from sandbox.worker.ticker import too_long
+
+if TYPE_CHECKING:
+    from sandbox.runtime.context import Invocation
+    from sandbox.runtime.handler import Callback
+    from sandbox.worker.loading import Module
+    from sandbox.worker.report import Report
+    from sandbox.worker.ticker import Ticker
+
+_NOT_AWAITED: Final = "the handler returned a coroutine that nobody awaits; make it `async def` and await it"
+
+
+class PlainLoop:
+    """Runs the events of a frame to their end before the next frame is read."""
+
+    def __init__(
+        self, module: Module, report: Report, *, ticker: Ticker, page: memoryview, invocation: Invocation
+    ) -> None:
+        self._module = module
+        self._report = report
+        self._ticker = ticker
+        self._page = page
+        self._invocation = invocation
+        # Numbers from here up to the one that runs were delivered and aren't reported.
+        self._unreported = 1
+        self._seen = 0
+        self._seen_at = 0.0
+
+    def run(self, frame: wire.Invoke) -> None:
+        """Run and report all of a frame."""
+        self._unreported = frame.first
+        self._seen, self._seen_at = 0, time.monotonic()
+        self._ticker.start(self._look, self._module.filename)
+        try:
+            if frame.flags & wire.INVOKE_BATCH:
+                self._run_batch(frame)
+            else:
+                self._run_events(frame)
+        finally:
+            self._ticker.stop()
+        self._close_range(frame.first + len(frame.sizes))
+        self._report.flush()
+
+    def _run_events(self, frame: wire.Invoke) -> None:
+        page, by_type, values, invocation = (
+            self._page,
+            self._module.by_type,
+            self._module.settings,
+            self._invocation,
+        )
+        is_verbose = bool(frame.flags & wire.INVOKE_VERBOSE)
+        begun = 0.0
+        settings = Settings(values)
+        kept = sys.getrefcount(settings)
+        sequence = frame.first - 1
+        for body, type_index, message_id, user_key in bodies_of(frame):
+            sequence += 1
+            page[0] = sequence
+            if is_verbose:
+                begun = time.perf_counter()
+            try:
+                event = read_event(body, type_index, message_id, user_key)
+                callback = by_type[type_index]
+                if callback is None:
+                    raise EventNotSupported(f"no handler for {wire.EVENT_TYPES[type_index]} events")  # noqa: TRY301  one way out
+                result = callback.call(event, settings) if callback.takes_settings else callback.call(event)
+                if type(result) is CoroutineType:
+                    _refuse_coroutine(result)
+                if is_verbose:
+                    self._end_in_full(sequence, result, begun)
+                elif invocation.logs or invocation.dropped_bytes:
+                    invocation.take_logs()
+            except BaseException as error:  # noqa: BLE001  a handler may raise anything
+                self._fail(sequence, error, begun)
+            if sys.getrefcount(settings) > kept:
+                retire(settings)
+                settings = Settings(values)
+
+    def _end_in_full(self, sequence: int, result: Any, begun: float) -> None:
+        with self._ticker.hold:
+            self._close_range(sequence)
+            self._unreported = sequence + 1
+            self._report.delivered_in_full(sequence, self._invocation, result, begun)
+
+    def _fail(self, sequence: int, error: BaseException, begun: float) -> None:
+        # Held first: a tick in here must neither report this event as delivered nor raise again.
+        with self._ticker.hold:
+            self._close_range(sequence)
+            self._unreported = sequence + 1
+            self._report.failed([sequence], self._invocation, error, begun or time.perf_counter())
+
+    def _run_batch(self, frame: wire.Invoke) -> None:
+        self._page[0] = frame.first
+        begun = time.perf_counter()
+        settings = Settings(self._module.settings)
+        events, sequences = read_batch(frame, self._report, self._invocation)
+        try:
+            callback = batch_callback(self._module)
+            result = callback.call(events, settings) if callback.takes_settings else callback.call(events)
+            if type(result) is CoroutineType:
+                _refuse_coroutine(result)
+            is_verbose = bool(frame.flags & wire.INVOKE_VERBOSE)
+            self._report.batch(sequences, self._invocation, result, begun, in_full=is_verbose)
+        except BaseException as error:  # noqa: BLE001  a handler may raise anything
+            self._report.failed(sequences, self._invocation, error, begun)
+        self._unreported = frame.first + len(frame.sizes)
+        retire(settings)
+
+    def _close_range(self, end: int) -> None:
+        if end > self._unreported:
+            self._report.delivered(self._unreported, end - self._unreported)
+            self._unreported = end
+
+    def _look(self, now: float) -> str:
+        """A tick: send what has ended; say so if the event that runs is late."""
+        index = self._page[0]
+        self._close_range(index)
+        self._report.flush()
+        if index != self._seen:
+            self._seen, self._seen_at = index, now
+            return ""
+        return too_long(self._module.timeout_s) if now - self._seen_at > self._module.timeout_s else ""
+
+
+def batch_callback(module: Module) -> Callback:
+    """The batch handler. Raises `EventNotSupported` if there is none."""
+    callback = module.callbacks.get("batch")
+    if callback is None:
+        raise EventNotSupported("no handler for batches")
+    return callback
+
+
+def read_batch(frame: wire.Invoke, report: Report, invocation: Invocation) -> tuple[list[Any], list[int]]:
+    """The events of a batch and their numbers; those that can't be read are rejected here, alone."""
+    events, sequences = [], []
+    for sequence, arguments in enumerate(bodies_of(frame), frame.first):
+        try:
+            events.append(read_event(*arguments))
+            sequences.append(sequence)
+        except InvalidEventPayload as error:
+            report.failed([sequence], invocation, error, time.perf_counter())
+    return events, sequences
+
+
+def _refuse_coroutine(coroutine: CoroutineType[Any, Any, Any]) -> None:
+    coroutine.close()
+    raise TypeError(_NOT_AWAITED)

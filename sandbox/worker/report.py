@@ -1,0 +1,124 @@
+"""Outcomes that have ended and aren't sent yet, and what is said of those that weren't simply delivered."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox import wire
+from sandbox.runtime import handler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.runtime.context import Invocation
+    from sandbox.worker.pipe import Pipe
+    from sandbox.worker.ticker import Hold
+
+BYTES_MAX: Final = 512 * 1024
+"""Details are sent before more of them are kept."""
+_DELIVERED: Final = wire.CODE_INDEX["delivered"]
+
+
+class Report:
+    """What a module's invocations came to. A tick may send it at any time but under `hold`."""
+
+    def __init__(self, pipe: Pipe, hold: Hold, filename: str) -> None:
+        self._pipe = pipe
+        self._hold = hold
+        self._filename = filename
+        self._ranges: list[tuple[int, int]] = []
+        self._single: list[int] = []
+        self._rows: list[wire.Failure] = []
+        self._row_bytes = 0
+
+    def delivered(self, first: int, count: int) -> None:
+        """`count` events from number `first` on, with nothing to say of them."""
+        self._ranges.append((first, count))
+
+    def delivered_one(self, sequence: int) -> None:
+        """One event, in any order."""
+        self._single.append(sequence)
+
+    def delivered_in_full(self, sequence: int, invocation: Invocation, result: Any, begun: float) -> None:
+        """One event and its particulars, for whoever watches (`wire.INVOKE_VERBOSE`)."""
+        with self._hold:
+            logs, dropped = invocation.take_logs()
+            detail = wire.Detail(
+                logs=logs,
+                logs_dropped_bytes=dropped,
+                result=handler.show_result(result),
+                duration_us=_since(begun),
+            )
+            self._row(sequence, _DELIVERED, 0, detail.pack())
+
+    def failed(
+        self, sequences: Sequence[int], invocation: Invocation, error: BaseException, begun: float
+    ) -> None:
+        """The invocation of these events raised `error`; the first of them carries what was printed."""
+        with self._hold:
+            code = handler.code_of(error)
+            after_ms = handler.after_ms_of(error)
+            logs, dropped = invocation.take_logs()
+            detail = wire.Detail(
+                error=handler.describe(error, code, self._filename),
+                logs=logs,
+                logs_dropped_bytes=dropped,
+                duration_us=_since(begun),
+            )
+            error.__traceback__ = None
+            packed = detail.pack()
+            bare = wire.Detail(error=detail.error).pack() if len(sequences) > 1 else b""
+            for at, sequence in enumerate(sequences):
+                self._row(sequence, wire.CODE_INDEX[code], after_ms, bare if at else packed)
+
+    def batch(
+        self, sequences: Sequence[int], invocation: Invocation, result: Any, begun: float, *, in_full: bool
+    ) -> None:
+        """A batch handler returned `result`. Raises `ValueError` if that is no answer, and reports nothing."""
+        outcomes = handler.batch_outcomes(result, len(sequences))
+        with self._hold:
+            logs, dropped = invocation.take_logs()
+            for at, (sequence, (code, message)) in enumerate(zip(sequences, outcomes, strict=True)):
+                if code == "delivered" and not in_full:
+                    self._single.append(sequence)
+                    continue
+                detail = wire.Detail(
+                    error=None if code == "delivered" else handler.describe_status(code, message),
+                    logs=logs,
+                    logs_dropped_bytes=dropped,
+                    result=handler.show_result(result) if in_full and not at else None,
+                    duration_us=_since(begun),
+                )
+                logs, dropped = [], 0
+                self._row(sequence, wire.CODE_INDEX[code], 0, detail.pack())
+
+    def _row(self, sequence: int, code: int, after_ms: int, detail: bytes) -> None:
+        self._rows.append(wire.Failure(sequence, code, after_ms, detail))
+        self._row_bytes += len(detail)
+        if self._row_bytes > BYTES_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what has ended, if anything has."""
+        ranges, single, rows = self._ranges, self._single, self._rows
+        if not (ranges or single or rows):
+            return
+        with self._hold:
+            self._ranges, self._single, self._rows, self._row_bytes = [], [], [], 0
+            self._pipe.send(wire.pack_outcomes([*ranges, *_ranges_of(single)], rows))
+
+
+def _since(begun: float) -> int:
+    return int((time.perf_counter() - begun) * 1e6)
+
+
+def _ranges_of(sequences: list[int]) -> list[tuple[int, int]]:
+    """[5, 3, 4, 9] → [(3, 3), (9, 1)]."""
+    ranges: list[tuple[int, int]] = []
+    for sequence in sorted(sequences):
+        if ranges and ranges[-1][0] + ranges[-1][1] == sequence:
+            ranges[-1] = (ranges[-1][0], ranges[-1][1] + 1)
+        else:
+            ranges.append((sequence, 1))
+    return ranges
