@@ -50,6 +50,10 @@ class Config:
     batch_wait_ms: int = _int(10_000, 10, 900_000, "the longest that a batch waits")
     suspend_after_s: int = _int(60, 1, 86_400, "idle time after which a worker is suspended")
     stop_after_s: int = _int(300, 1, 86_400, "idle time after which a worker is stopped")
+    zygote_forks_max: int = _int(
+        10_000, 100, 10_000_000, "workers a zygote forks before another takes its place"
+    )
+    zygote_age_max_h: int = _int(24, 1, 8_760, "hours a zygote forks workers before another takes its place")
     frame_ms: int = _int(20, 1, 1_000, "work that a worker is sent at a time")
     memory_queue_mib: int = _int(64, 1, 16_384, "events kept in memory; the rest waits on disk")
     retry_first_ms: int = _int(1_000, 10, 3_600_000, "pause before the first retry")

@@ -31,6 +31,7 @@ from engine.errors import ConfigurationError, Unavailable
 from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
 from engine.registry.store import Registry
+from engine.workers.generations import Lifetime
 from engine.workers.pool import Pool, PoolOptions
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
                 suspend_after_s=config.suspend_after_s,
                 stop_after_s=config.stop_after_s,
                 is_degraded_allowed=config.allow_degraded,
+                zygote=Lifetime(config.zygote_forks_max, config.zygote_age_max_h * 3600.0),
             ),
             loop=loop,
             clock=clock,

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from jailed import Room
 from running import Daemon
 
 if TYPE_CHECKING:
@@ -57,3 +58,10 @@ def engine(daemon: Daemon) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def room() -> Iterator[Room]:
+    """The full jail without the language layer; see `jailed.py`."""
+    with Room() as room:
+        yield room

@@ -236,6 +236,7 @@ class Core:
             "outcomes": totals,
             "workers": states,
             "workers_recycled": self._pool.recycled,
+            "zygotes_replaced": self._pool.generations.replaced,
             "worker_exits": dict(self._pool.deaths),
             "layers": self._pool.layers,
             "held_mib": round(self._dispatcher.held_bytes / wire.MIB, 1),

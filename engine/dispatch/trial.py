@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from engine.errors import FunctionRefused, Unavailable
+from engine.errors import FunctionRefused
 from engine.workers.worker import Run
 from sandbox import wire
 
@@ -42,11 +42,9 @@ class Trial:
 
     async def load(self, *, source: str, filename: str, settings: bytes, limits: Limits) -> Loading:
         """Compile and load in a fresh worker. Raises `FunctionRefused` with diagnostics or the error."""
-        await self._pool.ready()
-        worker = self._pool.take_spare()
-        if worker is None:
-            raise Unavailable("no worker is free", remedy="try again; `engine workers` shows what they do")
+        worker = await self._pool.next_spare()
         self._worker = worker
+        worker.is_used_once = True
         self._pool.bind(worker, limits.memory_mib)
         frame = wire.Load(
             None, source, filename, settings, limits.timeout_ms, limits.concurrency, limits.console_bytes

@@ -6,27 +6,27 @@ version) for life.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from engine.errors import Unavailable
+from engine.workers.generations import Generations, Lifetime
 from engine.workers.states import LIVE, WorkerState
 from engine.workers.worker import Worker
-from engine.workers.zygote import Zygote
 from sandbox.wire import MIB
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from engine.clock import Clock
-    from engine.workers.zygote import SpareFds
+    from engine.workers.zygote import Hello, SpareFds
     from sandbox import wire
 
 log = structlog.get_logger()
@@ -36,8 +36,6 @@ MEMORY_EVERY_TICKS: Final = 20
 """Memory is sampled once a second."""
 MEMORY_PERCENT_MAX: Final = 80
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
-RESPAWN_S: Final = (0.0, 0.05, 0.2, 1.0, 5.0)
-"""Pauses before a zygote is started again, by how often in a row it died young."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,7 @@ class PoolOptions:
     suspend_after_s: float = 60.0
     stop_after_s: float = 300.0
     is_degraded_allowed: bool = False
+    zygote: Lifetime = field(default_factory=Lifetime)
 
 
 class PoolListener(Protocol):
@@ -62,7 +61,7 @@ class PoolListener(Protocol):
 
 
 class Pool:
-    """Owner of the zygote and of all workers."""
+    """Owner of all workers."""
 
     def __init__(self, options: PoolOptions, *, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
         self.options = options
@@ -74,60 +73,68 @@ class Pool:
         self.memory_mib: dict[int, int] = {}
         self._loop = loop
         self._clock = clock
-        self._zygote: Zygote | None = None
+        self.generations = Generations(
+            options.zygote,
+            is_degraded_allowed=options.is_degraded_allowed,
+            events=self,
+            loop=loop,
+            clock=clock,
+        )
         self._workers: dict[int, Worker] = {}
         self._ids = itertools.count(1)
         self._requested: set[int] = set()
-        self._respawns = 0
-        self._started_at = 0.0
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._statm: dict[int, int] = {}
-        self._death_watch: asyncio.Task[None] | None = None
-        self._ready_waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     # --- Starting and stopping
 
     async def start(self) -> None:
         """Start the zygote and the first spares. Raises `Unavailable` if no worker can be made."""
-        await self._start_zygote()
+        await self.generations.start()
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
-    async def _start_zygote(self) -> None:
-        self._started_at = self._clock.monotonic()
-        zygote = Zygote(on_spare=self._spare, on_exited=self._exited, on_death=self._zygote_died)
-        self._zygote = zygote
-        hello = await zygote.start(is_degraded_allowed=self.options.is_degraded_allowed)
-        self.policy_key, self.layers = hello.policy_key, hello.layers
-        self._refill()
-
     async def ready(self, timeout_s: float = 10.0) -> None:
-        """Wait for the first spare."""
-        if not any(self._spares()):
-            self._ready_waiter = self._loop.create_future()
-            timer = self._loop.call_later(timeout_s, self._not_ready)
-            try:
-                await self._ready_waiter
-            finally:
-                timer.cancel()
+        """Wait for the first spare. Raises `Unavailable` if none comes."""
+        async with self._in_time(timeout_s):
+            while not any(self._spares()):
+                await self._another_spare()
 
-    def _not_ready(self) -> None:
-        if self._ready_waiter and not self._ready_waiter.done():
-            self._ready_waiter.set_exception(
-                Unavailable(
-                    "no worker became ready",
-                    remedy="look at the log of `engine serve` for the zygote's reason",
-                )
-            )
+    async def next_spare(self, timeout_s: float = 10.0) -> Worker:
+        """`take_spare`, as soon as there is one. Raises `Unavailable` if that takes too long."""
+        async with self._in_time(timeout_s):
+            while (worker := self.take_spare()) is None:
+                await self._another_spare()
+        return worker
+
+    @staticmethod
+    @contextlib.asynccontextmanager
+    async def _in_time(timeout_s: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except TimeoutError:
+            raise Unavailable(
+                "no worker became ready",
+                remedy="try again; `engine workers` shows what they do, the daemon's log why none is forked",
+            ) from None
+
+    async def _another_spare(self) -> None:
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
 
     async def stop(self) -> None:
-        """End every worker and the zygote."""
+        """End every worker and zygote."""
         self._is_stopping = True
         if self._timer:
             self._timer.cancel()
-        if self._zygote:
-            await self._zygote.stop()
+        await self.generations.stop()
         for worker in list(self._workers.values()):
             self._forget(worker)
             worker.exited("zygote", 0)
@@ -149,7 +156,7 @@ class Pool:
         """A jailed, unbound worker that the caller loads at once; None if there is none or no slot is free."""
         if not self.has_slot():
             return None
-        worker = next(self._spares(), None)
+        worker = max(self._spares(), key=lambda spare: self.generations.is_current(spare.id), default=None)
         if worker is not None:
             self._loop.call_soon(self._refill)
         return worker
@@ -168,26 +175,33 @@ class Pool:
         return True
 
     def _refill(self) -> None:
-        spares = sum(1 for worker in self._workers.values() if worker.state is WorkerState.SPARE)
-        missing = self.options.spares - spares - len(self._requested)
-        if self._zygote is None or self._is_stopping:
+        if not self.generations.is_serving or self._is_stopping:
             return
-        for _ in range(missing):
+        forked = (worker.id for worker in self._workers.values() if worker.state is WorkerState.SPARE)
+        spares = sum(map(self.generations.is_current, [*forked, *self._requested]))
+        for _ in range(self.options.spares - spares):
             worker_id = next(self._ids)
             self._requested.add(worker_id)
-            self._zygote.request_fork(worker_id)
-
-    def _spare(self, fds: SpareFds) -> None:
-        self._requested.discard(fds.id)
-        self._workers[fds.id] = Worker(fds, loop=self._loop, clock=self._clock, pool=self)
+            self.generations.request_fork(worker_id)
 
     def _announce_spare(self) -> None:
-        if self._ready_waiter and not self._ready_waiter.done():
-            self._ready_waiter.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         if self.listener:
             self.listener.capacity_changed()
 
-    # --- What workers and zygote report
+    # --- What workers and zygotes report
+
+    def zygote_ready(self, hello: Hello) -> None:
+        """Another zygote forks from now on."""
+        self.policy_key, self.layers = hello.policy_key, hello.layers
+        self._refill()
+
+    def spare_forked(self, fds: SpareFds) -> None:
+        """A worker was forked; its `Ready` follows on its pipe."""
+        self._requested.discard(fds.id)
+        self._workers[fds.id] = Worker(fds, loop=self._loop, clock=self._clock, pool=self)
 
     def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
         """A spare is jailed and waits."""
@@ -206,13 +220,13 @@ class Pool:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             resource.prlimit(worker.pid, resource.RLIMIT_AS, (limit, limit))
 
-    def _exited(self, worker_id: int, kind: str, number: int) -> None:
+    def worker_exited(self, worker_id: int, kind: str, number: int) -> None:
+        """A worker is dead."""
         worker = self._workers.get(worker_id)
         if worker is None:
-            if worker_id in self._requested:
-                # It couldn't be forked: try again when something has changed, not at once.
-                self._requested.discard(worker_id)
-                self._loop.call_later(1.0, self._refill)
+            # It couldn't be forked: try again when something has changed, not at once.
+            self._requested.discard(worker_id)
+            self._loop.call_later(1.0, self._refill)
             return
         self._forget(worker)
         self.deaths[f"{kind} {number}"] = self.deaths.get(f"{kind} {number}", 0) + 1
@@ -221,31 +235,14 @@ class Pool:
         if self.listener:
             self.listener.capacity_changed()
 
-    def _zygote_died(self) -> None:
-        if self._is_stopping:
-            return
-        is_young = self._clock.monotonic() - self._started_at < 10
-        self._respawns = self._respawns + 1 if is_young else 0
-        log.error("zygote_died", respawns=self._respawns)
-        self._zygote = None
-        self._requested.clear()
-        workers = list(self._workers.values())
-        for worker in workers:
+    def workers_lost(self, worker_ids: list[int]) -> None:
+        """They died with their zygote. All are forgotten first, so that none is given what another held."""
+        self._requested.difference_update(worker_ids)
+        lost = [self._workers[worker_id] for worker_id in worker_ids if worker_id in self._workers]
+        for worker in lost:
             self._forget(worker)
-        for worker in workers:
+        for worker in lost:
             worker.exited("zygote", 0)
-        pause_s = RESPAWN_S[min(self._respawns, len(RESPAWN_S) - 1)]
-        self._loop.call_later(pause_s, self._respawn)
-
-    def _respawn(self) -> None:
-        self._death_watch = self._loop.create_task(self._respawn_zygote())
-
-    async def _respawn_zygote(self) -> None:
-        try:
-            await self._start_zygote()
-        except Unavailable as error:
-            log.error("zygote_not_started", reason=error.message)  # noqa: TRY400  the reason is the message
-            self._zygote_died()
 
     def _forget(self, worker: Worker) -> None:
         self._workers.pop(worker.id, None)
@@ -268,6 +265,7 @@ class Pool:
             if is_memory_turn:
                 self._check_memory(worker)
                 self._check_idle(worker, now)
+        self.generations.check(now, self._workers.values())
         if self.listener:
             self.listener.tick(now)
 

@@ -102,6 +102,8 @@ class Worker:
         self.listener: Listener | None = None
         self.bound_to = ""
         self.is_async = False
+        self.is_used_once = False
+        """It ends by itself when whoever took it is done: nobody asks it to move off."""
         self.timeout_ms = 5_000
         self.runs: deque[Run] = deque()
         self.in_flight = 0

@@ -1,0 +1,106 @@
+"""A zygote is replaced while work goes on: nothing is lost, nothing fails, nobody waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from running import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from running import Daemon
+
+    from engine.client import Client
+
+SPINS = "def on_track(event, settings):\n    return sum(range(2000))\n"
+WAITS = "import asyncio\nasync def on_track(event, settings):\n    await asyncio.sleep(0.002)\n"
+HASHES = "def on_track(event, settings):\n    return hash('the seed of this process')\n"
+LATENCY_S_MAX = 2.0
+"""A zygote takes about a second to start; whoever waited for that would be slower than this on a busy machine, too."""
+
+
+def events(count: int) -> list[dict[str, Any]]:
+    return [{"type": "track", "messageId": str(at), "userId": "u", "event": "x"} for at in range(count)]
+
+
+def submitter(client: Client, name: str, until: threading.Event, results: list[tuple[float, Any]]) -> None:
+    while not until.is_set():
+        begun = time.monotonic()
+        result = client.submit(name, events(20), wait=True)
+        results.append((time.monotonic() - begun, result.by_code))
+
+
+def zygotes_of(daemon: Daemon) -> list[psutil.Process]:
+    assert daemon.process is not None
+    launchers = psutil.Process(daemon.process.pid).children()
+    return [zygote for launcher in launchers for zygote in launcher.children()]
+
+
+def hash_in_a_spare(client: Client) -> int:
+    (result,) = client.test(HASHES, events(1))
+    assert result.ok
+    return int(result.result)
+
+
+def use_up(client: Client, is_enough: Callable[[], bool]) -> None:
+    """Take spare after spare, so that the zygote forks as often as it may."""
+    deadline = time.monotonic() + 30
+    while not is_enough():
+        assert time.monotonic() < deadline
+        hash_in_a_spare(client)
+
+
+def test_a_zygote_is_replaced_under_load_without_a_lost_event_or_a_pause(own_daemon: Daemon) -> None:
+    config = own_daemon.folder / "engine.toml"
+    config.write_text("zygote_forks_max = 100\nspares = 2\n")
+    own_daemon.start("--config", str(config))
+    with own_daemon.client() as client, own_daemon.client() as spins, own_daemon.client() as waits:
+        client.deploy("spins", SPINS)
+        client.deploy("waits", WAITS)
+        (first,) = zygotes_of(own_daemon)
+        hash_before = hash_in_a_spare(client)
+        assert hash_in_a_spare(client) == hash_before, "workers of one zygote share its hash seed"
+        until, results = threading.Event(), []
+        threads = [
+            threading.Thread(target=submitter, args=(own, name, until, results))
+            for own, name in ((spins, "spins"), (waits, "waits"))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            use_up(client, lambda: client.stats()["zygotes_replaced"] == 1)
+            wait_until(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE, 20)
+        finally:
+            until.set()
+            for thread in threads:
+                thread.join(20)
+        assert {code for _, by_code in results for code in by_code} == {"delivered"}
+        assert all(sum(by_code.values()) == 20 for _, by_code in results)
+        assert max(elapsed for elapsed, _ in results) < LATENCY_S_MAX
+        (second,) = zygotes_of(own_daemon)
+        assert second.pid != first.pid
+        bound = {row["pid"] for row in client.workers()}
+        assert bound <= {child.pid for child in second.children()}
+        assert hash_in_a_spare(client) != hash_before, "each zygote has a hash seed of its own"
+    assert own_daemon.stop() == 0
+
+
+def test_the_old_zygotes_death_costs_nothing_once_its_workers_have_moved(own_daemon: Daemon) -> None:
+    config = own_daemon.folder / "engine.toml"
+    config.write_text("zygote_forks_max = 100\nspares = 2\n")
+    own_daemon.start("--config", str(config))
+    with own_daemon.client() as client:
+        client.deploy("calm", SPINS)
+        assert client.submit("calm", events(5), wait=True).by_code == {"delivered": 5}
+        (first,) = zygotes_of(own_daemon)
+        use_up(client, lambda: client.stats()["zygotes_replaced"] == 1)
+        first.kill()
+        assert client.submit("calm", events(5), wait=True).by_code == {"delivered": 5}
+        (second,) = zygotes_of(own_daemon)
+        second.kill()
+        assert client.submit("calm", events(5), wait=True).by_code == {"delivered": 5}
+    assert own_daemon.stop() == 0
