@@ -77,8 +77,8 @@ class Destination:
 class Chunk:
     """Up to 100 deliveries to one destination that travel and are stored together.
 
-    All share attempt, acceptance and due time. `origins` is empty for a fresh chunk, whose deliveries are named
-    by its own id and their place; a chunk split off for a retry names (chunk id, index) of each at acceptance.
+    All share attempt, acceptance and due time, and the chunk they were accepted in, by which they are named. Chunks
+    are split and never joined.
     """
 
     destination_id: int
@@ -88,7 +88,12 @@ class Chunk:
     attempt: int = 1
     alone: bool = False
     """Run without others beside: a suspect of a crash."""
-    origins: tuple[tuple[int, int], ...] = ()
+    origin_id: int = 0
+    """The chunk they were accepted in; 0 is this one."""
+    places: tuple[int, ...] = ()
+    """Of each in that chunk; empty where they are the same here."""
+    code: str = ""
+    """How the last attempt ended; empty before the first has."""
 
     def __len__(self) -> int:
         return len(self.events.sizes)
@@ -111,8 +116,8 @@ class Part:
     due_ms: int = 0
     attempt: int = 0
     alone: bool = False
-    detail: bytes = b""
-    """Of one of them: what `sandbox.wire.Detail` packs."""
+    details: tuple[bytes, ...] = ()
+    """Of each, in the order of `indices`, what `sandbox.wire.Detail` packs; or empty. Kept on the shelf."""
 
 
 PART_KINDS: Final = ("delivered", "counted", "retry", "discarded", "dead")
@@ -132,8 +137,8 @@ class Lease:
 
     def delivery_id(self, index: int) -> str:
         """`CHUNK.INDEX`, of the chunk it was accepted in: never changes."""
-        origin, place = self.chunk.origins[index] if self.chunk.origins else (self.id, index)
-        return f"{origin}.{place}"
+        chunk = self.chunk
+        return f"{chunk.origin_id or self.id}.{chunk.places[index] if chunk.places else index}"
 
 
 def split_chunks(events: Events) -> Iterator[Events]:

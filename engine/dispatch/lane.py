@@ -102,13 +102,17 @@ class Lane:
         return sum(worker.in_flight for worker in self.workers)
 
     def queue(self, work: Work) -> None:
-        """Append all of a fresh lease."""
-        count = len(work.lease.chunk)
-        if work.lease.chunk.alone:
-            self.suspects.extend(work.run(at, at + 1) for at in range(count))
-        else:
-            self.ready.append(work.run(0, count))
-        self.ready_events += count
+        """Append what remains of a lease: some of its chunk may have been settled before, or be duplicates."""
+        remaining, count = work.lease.remaining, len(work.lease.chunk)
+        stretches = [(0, count)]
+        if remaining.bit_count() < count:
+            stretches = _stretches([at for at in range(count) if remaining >> at & 1])
+        for start, stop in stretches:
+            if work.lease.chunk.alone:
+                self.suspects.extend(work.run(at, at + 1) for at in range(start, stop))
+            else:
+                self.ready.append(work.run(start, stop))
+        self.ready_events += remaining.bit_count()
 
     def requeue(self, run: Run, *, alone: bool = False) -> None:
         """Put back, in front, what a worker didn't end; `alone` if it may have killed it."""

@@ -174,7 +174,7 @@ class Settler:
                     verdict.due_ms,
                     chunk.attempt + 1,
                     alone=code in ATTEMPTS_MAX,
-                    detail=b"" if code in COUNTED_CODES else entries[0][2],
+                    details=() if code in COUNTED_CODES else tuple(detail for _, _, detail in entries),
                 )
             )
         return parts

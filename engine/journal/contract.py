@@ -2,31 +2,84 @@
 
 What was appended is durable before `append` returns, and is leased again after a crash until it is settled. A
 lease belongs to the process that took it: it isn't stored, and ends with the process.
+
+The journal keeps a chunk's time of acceptance and never changes it, but for a replay, which accepts anew. Whoever
+stops a destination's clock (a pause, a quarantine) keeps account of it and subtracts it from the age.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.model import Chunk, Lease, Part
+    from sandbox.wire import Events
+
+STATES: Final = ("waiting", "running", "dead", "discarded", "shelved")
+"""Where a delivery can be found; `shelved` is dead or discarded, `running` is leased: in memory or in a worker."""
+SHELF_STATES: Final = ("dead", "discarded", "shelved")
+
+DeliveryId = tuple[int, int]
+"""Chunk and index at acceptance; written `CHUNK.INDEX`. It never changes, through retries, shelf and replay."""
+Cursor = tuple[int, ...]
+"""Where a query goes on. Only the journal that made it reads it."""
 
 
 @dataclass(frozen=True, slots=True)
-class ShelfEntry:
-    """Deliveries that are dead or discarded, with what is needed to look at and replay them."""
+class Filter:
+    """Which deliveries of a destination: those for which everything holds that is set."""
 
-    id: int
+    code: str | None = None
+    """How the last attempt ended."""
+    since_ms: int | None = None
+    """Shelved, or accepted where it isn't shelved, at this time or later."""
+    until_ms: int | None = None
+    """Before this time."""
+    delivery: DeliveryId | None = None
+
+
+EVERYTHING: Final = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A stored delivery, as it is looked at."""
+
+    id: DeliveryId
     destination_id: int
-    kind: str
-    """`dead` or `discarded`."""
+    state: str
+    """`waiting`, `running`, `dead` or `discarded`."""
     code: str
-    shelved_ms: int
-    chunk: Chunk
-    detail: bytes
+    """How the last attempt ended; empty before the first has."""
+    attempt: int
+    """The one it is in or waits for; on the shelf the one that ended it, 0 if there was none (overflow)."""
+    accepted_ms: int
+    at_ms: int
+    """When it is due; on the shelf, when it came there."""
+    event: Events
+    """Columns of one event."""
+    detail: bytes = b""
+    """On the shelf: what `sandbox.wire.Detail` packs; empty where nothing was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Deliveries, and where to go on; there may be no deliveries and yet more to come."""
+
+    deliveries: tuple[Delivery, ...]
+    cursor: Cursor | None
+    """None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayStep:
+    """What one call of `replay` has done; None as `cursor` when it is the last."""
+
+    deliveries: int
+    cursor: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +91,8 @@ class DestinationDepth:
     """Deliveries stored: waiting, ready or leased."""
     shelved_discarded: int
     shelved_dead: int
+    pruned: int = 0
+    """Deliveries that the shelf has lost to age or size since the journal was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +109,17 @@ class JournalStats:
 
 
 class Journal(Protocol):
-    """One transaction an `append` and a `settle`, several of them a commit."""
+    """One transaction an `append`, a `settle` and a `replay`, several of them a commit."""
 
     @property
     def is_writable(self) -> bool:
         """False while a commit fails; nothing is handed out then."""
 
-    async def append(self, chunks: Sequence[Chunk]) -> list[Lease]:
-        """Store all or none; return a lease of each once it is durable. Raises `JournalFull`."""
+    async def append(self, chunks: Sequence[Chunk], *, overflowed: Sequence[Chunk] = ()) -> list[Lease]:
+        """Store all or none; return a lease of each of `chunks` once it is durable. Raises `JournalFull`.
+
+        `overflowed` goes straight to the shelf, as dead with code `overflow`.
+        """
 
     def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back unsettled: their chunks are leased again in their order (memory was short)."""
@@ -81,10 +139,41 @@ class Journal(Protocol):
     async def next_due(self, destination_id: int | None = None) -> dict[int, int]:
         """Destination → the due time (ms) of its oldest chunk that isn't leased."""
 
-    async def shelf(
-        self, destination_id: int, *, limit: int = 100, kind: str | None = None
-    ) -> list[ShelfEntry]:
-        """The newest entries first."""
+    async def find(self, destination_id: int, delivery: DeliveryId) -> Delivery | None:
+        """One delivery, wherever it is; None if it isn't stored: it was delivered, counted, pruned, or never was."""
+
+    async def deliveries(
+        self,
+        destination_id: int,
+        state: str,
+        where: Filter = EVERYTHING,
+        *,
+        limit: int = 100,
+        cursor: Cursor | None = None,
+    ) -> Page:
+        """Up to `limit` deliveries in one of `STATES`: the newest on the shelf first, waiting ones by due time.
+
+        A call looks at a bounded number of entries, so that it delays nobody: a page may be short, or empty, before
+        the end. What changes between two pages may be missed or seen twice.
+        """
+
+    async def replay(
+        self,
+        destination_id: int,
+        state: str = "shelved",
+        where: Filter = EVERYTHING,
+        *,
+        limit: int = 1_000,
+        cursor: Cursor | None = None,
+        dry_run: bool = False,
+    ) -> ReplayStep:
+        """Move up to `limit` shelved deliveries back into the queue, the oldest first, in one transaction.
+
+        They keep their names and begin anew: attempt 1, accepted now (the time for retries starts again), due at
+        once, unleased. What ran alone, as a suspect of a crash, does so again. An entry that was moved is gone from
+        the shelf, so that nothing is replayed twice; no duplicates are looked for. With `dry_run` nothing changes,
+        and the count is of what would be moved. Raises `JournalFull`, and then nothing has changed.
+        """
 
     async def discard(self, destination_id: int) -> int:
         """Delete everything stored of a destination that was removed, its shelf too; return the number of deliveries."""

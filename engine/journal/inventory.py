@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from engine.journal.contract import DestinationDepth
 
 if TYPE_CHECKING:
-    from engine.journal.rows import Writes
+    from collections.abc import Iterable
+
+    from engine.journal.rows import ChunkRow, Writes
+    from engine.journal.shelf import Pruned
 
 Place = tuple[int, int]
 """(due_ms, chunk id): a chunk's place in its destination's order."""
@@ -28,6 +31,8 @@ class Stored:
     discarded: int = 0
     """Deliveries on the shelf, as is `dead`."""
     dead: int = 0
+    pruned: int = 0
+    """Deliveries that left the shelf for its bounds, since the start."""
     floor: Place = (-(2**63), 0)
     """Every chunk before it is leased: where the next search begins."""
 
@@ -63,7 +68,9 @@ class Inventory:
     def depth(self, destination_id: int) -> DestinationDepth:
         """Its counts, as the contract has them."""
         stored = self.destinations.get(destination_id) or Stored()
-        return DestinationDepth(destination_id, stored.deliveries, stored.discarded, stored.dead)
+        return DestinationDepth(
+            destination_id, stored.deliveries, stored.discarded, stored.dead, stored.pruned
+        )
 
     def apply(self, writes: Writes) -> None:
         """Count what was committed."""
@@ -75,18 +82,22 @@ class Inventory:
             self.leased.add(row.id)
         for destination_id, count in writes.settled:
             self.of(destination_id).deliveries -= count
-        for row in writes.retried:
-            stored = self.of(row.destination_id)
-            stored.deliveries += row.deliveries
-            stored.chunks += 1
-            stored.lower_floor((row.due_ms, row.id))
+        self.count_unleased(writes.retried)
         for moved in writes.moved:
             self.unlease(moved.destination_id, moved.id, moved.due_ms)
         self.partial.update(chunk_id for chunk_id, _ in writes.done)
         for chunk_id, destination_id in writes.ended:
             self.forget_chunk(destination_id, chunk_id)
-        for shelved in writes.shelved:
+        for shelved in (*writes.shelved, *writes.overflowed):
             self.count_shelved(shelved.destination_id, shelved.kind, shelved.deliveries, shelved.size_bytes)
+
+    def count_unleased(self, rows: Iterable[ChunkRow]) -> None:
+        """Chunks appeared that nobody has leased."""
+        for row in rows:
+            stored = self.of(row.destination_id)
+            stored.deliveries += row.deliveries
+            stored.chunks += 1
+            stored.lower_floor((row.due_ms, row.id))
 
     def take(self, destination_id: int, chunk_id: int) -> None:
         """A chunk was leased."""
@@ -113,6 +124,11 @@ class Inventory:
     def forget_destination(self, destination_id: int) -> None:
         """Nothing is stored of it any more."""
         self.destinations.pop(destination_id, None)
+
+    def count_pruned(self, entry: Pruned) -> None:
+        """An entry left the shelf for its bounds."""
+        self.count_shelved(entry.destination_id, entry.kind, -entry.deliveries, -entry.size_bytes)
+        self.of(entry.destination_id).pruned += entry.deliveries
 
     def count_shelved(self, destination_id: int, kind: str, count: int, size: int) -> None:
         """Deliveries came to the shelf, or left it if `count` and `size` are negative."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from engine.journal.codec import DamagedPayload, decode_chunk
-from engine.journal.rows import attempt_of
+from engine.journal.rows import attempt_of, code_of
 from engine.journal.store import TRANSIENT
 from engine.model import Chunk, Lease
 
@@ -39,17 +39,28 @@ def lease_chunks(
     for due_ms, chunk_id, state in _unleased_due(store, inventory, destination_id, stored, now_ms):
         if len(leases) >= chunks_max:
             break
-        accepted_ms, payload = store.chunk(chunk_id)
+        head, payload = store.head(chunk_id), store.payload(chunk_id)
+        assert head is not None
         if leases and size + len(payload) > bytes_max:
             break
         try:
-            events, origins = decode_chunk(payload)
+            events, places = decode_chunk(payload)
         except DamagedPayload as error:
             damaged.append(((due_ms, chunk_id), str(error)))
             continue
         size += len(payload)
         attempt, alone = attempt_of(state)
-        chunk = Chunk(destination_id, events, accepted_ms, due_ms, attempt, alone, origins)
+        chunk = Chunk(
+            destination_id,
+            events,
+            head.accepted_ms,
+            due_ms,
+            attempt,
+            alone,
+            head.origin_id,
+            places,
+            code_of(head.code),
+        )
         done = store.done_bits(chunk_id) if chunk_id in inventory.partial else 0
         leases.append(Lease(chunk_id, chunk, ((1 << len(chunk)) - 1) & ~done))
         inventory.take(destination_id, chunk_id)

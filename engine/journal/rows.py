@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sandbox.wire import CODE_INDEX, OUTCOME_CODES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,6 +25,16 @@ def attempt_of(state: int) -> tuple[int, bool]:
     return (state - _STATE_BASE) >> 2, bool(state & 1)
 
 
+def number_of(code: str) -> int:
+    """An outcome's code, or empty for none, as a number that always takes one byte in a record."""
+    return 2 + CODE_INDEX[code or "delivered"]
+
+
+def code_of(number: int) -> str:
+    """What `number_of` was given. What was delivered is not stored, so that its number stands for none."""
+    return OUTCOME_CODES[number - 2] if 2 < number < 2 + len(OUTCOME_CODES) else ""
+
+
 class ChunkRow(NamedTuple):
     """A row of `chunk`, in the order of its columns."""
 
@@ -31,6 +43,8 @@ class ChunkRow(NamedTuple):
     due_ms: int
     accepted_ms: int
     state: int
+    code: int
+    origin_id: int
     deliveries: int
     payload: bytes
 
@@ -40,6 +54,7 @@ class MovedRow(NamedTuple):
 
     due_ms: int
     state: int
+    code: int
     id: int
     destination_id: int
 
@@ -54,9 +69,9 @@ class ShelfRow(NamedTuple):
     deliveries: int
     size_bytes: int
     accepted_ms: int
-    due_ms: int
     state: int
-    detail: bytes
+    origin_id: int
+    details: bytes
     payload: bytes
 
 
@@ -74,6 +89,8 @@ class Writes:
     ended: list[tuple[int, int]] = field(default_factory=list)
     """(chunk id, destination id) of chunks of which nothing remains."""
     shelved: list[ShelfRow] = field(default_factory=list)
+    overflowed: list[ShelfRow] = field(default_factory=list)
+    """Deliveries that were never in a chunk's row, though their `origin_id` is taken from the chunks' ids."""
     settled: list[tuple[int, int]] = field(default_factory=list)
     """(destination id, deliveries) that left their chunk."""
 
@@ -91,6 +108,7 @@ class Writes:
             joined.done += part.done
             joined.ended += part.ended
             joined.shelved += part.shelved
+            joined.overflowed += part.overflowed
             joined.settled += part.settled
             joined.size_bytes += part.size_bytes
         return joined

@@ -7,9 +7,11 @@ CREATE TABLE chunk (
   destination_id INTEGER NOT NULL,
   due_ms         INTEGER NOT NULL,  -- of a fresh chunk: its place in the order of acceptance
   accepted_ms    INTEGER NOT NULL,
-  -- 256 + 4 * attempt + 2 * (due_ms is to be waited for) + alone. Always two bytes in the record: a row that is updated to the same length is
-  -- overwritten in place, and a retry of a whole chunk writes one page instead of all pages of the payload.
+  -- 256 + 4 * attempt + 2 * (due_ms is to be waited for) + alone. Always two bytes in the record, as `code` is always one: a row that is updated
+  -- to the same length is overwritten in place, and a retry of a whole chunk writes one page instead of all pages of the payload.
   state          INTEGER NOT NULL,
+  code           INTEGER NOT NULL,  -- 2 + the place in wire.OUTCOME_CODES of how the last attempt ended; 2 before the first has
+  origin_id      INTEGER NOT NULL,  -- the chunk its deliveries were accepted in, if that isn't this one; else 0
   count          INTEGER NOT NULL,  -- deliveries in the payload
   payload        BLOB NOT NULL      -- codec.py
 ) STRICT;
@@ -17,8 +19,11 @@ CREATE TABLE chunk (
 -- Serves lease and next_due in their order, and the counts at opening, without touching the table.
 CREATE INDEX chunk_due ON chunk (destination_id, due_ms, id, state, count);
 
--- Deliveries of a chunk that were settled while others were not: a bit each, the first in the lowest bit of the
--- first byte. The chunk's row is not rewritten.
+-- Finds one delivery by its name. Fresh chunks aren't in it.
+CREATE INDEX chunk_origin ON chunk (origin_id) WHERE origin_id > 0;
+
+-- Deliveries of a chunk that were settled while others were not, or that were duplicates: a bit each, the first in the
+-- lowest bit of the first byte. The chunk's row is not rewritten.
 CREATE TABLE done (
   chunk_id INTEGER PRIMARY KEY,
   bitmap   BLOB NOT NULL
@@ -31,15 +36,18 @@ CREATE TABLE shelf (
   code           TEXT NOT NULL,
   shelved_ms     INTEGER NOT NULL,
   count          INTEGER NOT NULL,
-  bytes          INTEGER NOT NULL,  -- of detail and payload
+  bytes          INTEGER NOT NULL,  -- of details and payload
   accepted_ms    INTEGER NOT NULL,
-  due_ms         INTEGER NOT NULL,
   state          INTEGER NOT NULL,  -- as of chunk
-  detail         BLOB NOT NULL,
+  origin_id      INTEGER NOT NULL,  -- as of chunk, never 0
+  details        BLOB NOT NULL,     -- codec.py
   payload        BLOB NOT NULL
 ) STRICT;
 
-CREATE INDEX shelf_newest ON shelf (destination_id, id, kind, count, bytes);
+-- Everything that a look at the shelf filters by, and what the counts at opening need.
+CREATE INDEX shelf_order ON shelf (destination_id, id, kind, code, shelved_ms, count, bytes);
+
+CREATE INDEX shelf_origin ON shelf (origin_id);
 
 -- Chunks whose payload couldn't be decoded: kept for a person to look at.
 CREATE TABLE damaged (

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.journal.codec import encode_chunk
-from engine.journal.rows import ChunkRow, MovedRow, ShelfRow, Writes, state_of
+from engine.journal.codec import encode_chunk, encode_details
+from engine.journal.rows import ChunkRow, MovedRow, ShelfRow, Writes, number_of, state_of
 from engine.model import PART_KINDS
-from sandbox.wire import CHUNK_EVENTS_MAX
+from sandbox.wire import CHUNK_EVENTS_MAX, CODE_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.journal.codec import Origins
-    from engine.model import Lease, Part
+    from engine.journal.codec import Places
+    from engine.model import Chunk, Lease, Part
     from sandbox.wire import Events
 
 _ALL: Final = tuple(tuple(range(count)) for count in range(CHUNK_EVENTS_MAX + 1))
@@ -37,6 +37,10 @@ def check(
             bits = bits_of(part.indices, len(lease.chunk))
             if part.kind not in PART_KINDS:
                 raise ValueError(f"a part of chunk {lease.id} has the unknown kind {part.kind!r}")
+            if part.kind == "retry" and part.code not in CODE_INDEX:
+                raise ValueError(f"a part of chunk {lease.id} has the unknown code {part.code!r}")
+            if part.details and len(part.details) != len(part.indices):
+                raise ValueError(f"a part of chunk {lease.id} has {len(part.details)} details")
             if bits & ~remaining:
                 raise ValueError(f"a delivery of chunk {lease.id} was settled before")
             remaining &= ~bits
@@ -73,7 +77,9 @@ def write(checked: Sequence[tuple[Lease, list[Ended]]], *, next_id: Callable[[],
         part, bits = ended[0]
         if part.kind == "retry" and bits == everything:
             state = state_of(part.attempt, alone=part.alone, waits=True)
-            writes.moved.append(MovedRow(part.due_ms, state, lease.id, chunk.destination_id))
+            writes.moved.append(
+                MovedRow(part.due_ms, state, number_of(part.code), lease.id, chunk.destination_id)
+            )
             cleared.append((lease, 0))
             continue
         remaining = lease.remaining
@@ -94,37 +100,56 @@ def write(checked: Sequence[tuple[Lease, list[Ended]]], *, next_id: Callable[[],
 
 def _write_part(writes: Writes, lease: Lease, part: Part, *, next_id: Callable[[], int], now_ms: int) -> None:
     chunk = lease.chunk
-    count = len(part.indices)
+    if part.kind not in {"retry", "discarded", "dead"}:
+        return
+    payload = encode_chunk(*picked(chunk.events, chunk.places, part.indices))
+    origin_id = chunk.origin_id or lease.id
     if part.kind == "retry":
-        payload = encode_chunk(*_picked(lease, part.indices))
         state = state_of(part.attempt, alone=part.alone, waits=True)
-        writes.retried.append(
-            ChunkRow(next_id(), chunk.destination_id, part.due_ms, chunk.accepted_ms, state, count, payload)
+        again = ChunkRow(
+            next_id(),
+            chunk.destination_id,
+            part.due_ms,
+            chunk.accepted_ms,
+            state,
+            number_of(part.code),
+            origin_id,
+            len(part.indices),
+            payload,
         )
+        writes.retried.append(again)
         writes.size_bytes += len(payload)
-    elif part.kind in {"discarded", "dead"}:
-        payload = encode_chunk(*_picked(lease, part.indices))
-        writes.shelved.append(
-            ShelfRow(
-                chunk.destination_id,
-                part.kind,
-                part.code,
-                now_ms,
-                count,
-                len(part.detail) + len(payload),
-                chunk.accepted_ms,
-                chunk.due_ms,
-                state_of(chunk.attempt, alone=chunk.alone, waits=False),
-                part.detail,
-                payload,
-            )
+    else:
+        details = encode_details(part.details)
+        shelved = shelf_row(
+            chunk, part.kind, part.code, origin_id, (len(part.indices), details, payload), now_ms=now_ms
         )
-        writes.size_bytes += len(part.detail) + len(payload)
+        writes.shelved.append(shelved)
+        writes.size_bytes += shelved.size_bytes
 
 
-def _picked(lease: Lease, indices: Sequence[int]) -> tuple[Events, Origins]:
-    """Those events, each with the name it got when it was accepted."""
-    chunk = lease.chunk
-    origins = tuple(chunk.origins[i] if chunk.origins else (lease.id, i) for i in indices)
-    events = chunk.events if indices == _ALL[len(chunk)] else chunk.events.pick(indices)
-    return events, origins
+def shelf_row(
+    chunk: Chunk, kind: str, code: str, origin_id: int, stored: tuple[int, bytes, bytes], *, now_ms: int
+) -> ShelfRow:
+    """Deliveries of `chunk` as an entry of the shelf; `stored` is their number, packed details and payload."""
+    deliveries, details, payload = stored
+    return ShelfRow(
+        chunk.destination_id,
+        kind,
+        code,
+        now_ms,
+        deliveries,
+        len(details) + len(payload),
+        chunk.accepted_ms,
+        state_of(chunk.attempt, alone=chunk.alone, waits=False),
+        origin_id,
+        details,
+        payload,
+    )
+
+
+def picked(events: Events, places: Places, indices: Sequence[int]) -> tuple[Events, Places]:
+    """Those events, each with its place at acceptance."""
+    if indices == _ALL[len(events.sizes)]:
+        return events, places or tuple(indices)
+    return events.pick(indices), tuple(places[i] if places else i for i in indices)

@@ -16,14 +16,26 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import structlog
 
 from engine.errors import Unavailable
-from engine.journal import settling
-from engine.journal.codec import DamagedPayload, decode_chunk, encode_chunk
-from engine.journal.contract import DestinationDepth, JournalStats, ShelfEntry
+from engine.journal import looking, settling
+from engine.journal.codec import encode_chunk
+from engine.journal.contract import (
+    EVERYTHING,
+    SHELF_STATES,
+    STATES,
+    Delivery,
+    DestinationDepth,
+    JournalStats,
+    Page,
+    ReplayStep,
+)
 from engine.journal.leasing import first_due_ms, lease_chunks
-from engine.journal.rows import ChunkRow, Writes, attempt_of, state_of
+from engine.journal.looking import Query
+from engine.journal.replaying import replay_some
+from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
+from engine.journal.rows import ChunkRow, Writes, number_of, state_of
 from engine.journal.store import Store
-from engine.journal.writer import Append, Close, Discard, Read, Release, Settle, Writer
-from engine.model import Chunk, Lease
+from engine.journal.writer import Writer
+from engine.model import Lease
 from sandbox.wire import CHUNK_EVENTS_MAX
 
 if TYPE_CHECKING:
@@ -31,9 +43,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.clock import Clock
+    from engine.journal.contract import Cursor, DeliveryId, Filter
     from engine.journal.inventory import Inventory
-    from engine.journal.writer import Answer, Request
-    from engine.model import Part
+    from engine.journal.requests import Answer, Request
+    from engine.journal.rows import ShelfRow
+    from engine.model import Chunk, Part
 
 log = structlog.get_logger()
 
@@ -146,38 +160,52 @@ class SqliteJournal:
         """
         return not self._writer.is_holding
 
-    async def append(self, chunks: Sequence[Chunk]) -> list[Lease]:
+    async def append(self, chunks: Sequence[Chunk], *, overflowed: Sequence[Chunk] = ()) -> list[Lease]:
         """See the contract. `ValueError` for a chunk without events, with too many, or of a discarded destination.
 
         A fresh chunk never gets a due time before that of one appended earlier, though wall time may jump back:
         the chunk in the lease has the due time that was stored.
         """
-        if not chunks:
+        if not chunks and not overflowed:
             return []
+        for chunk in (*chunks, *overflowed):
+            if not 0 < len(chunk) <= CHUNK_EVENTS_MAX or chunk.destination_id in self._discarded:
+                raise ValueError(f"a chunk of {len(chunk)} events for destination {chunk.destination_id}")
+            if chunk.origin_id or chunk.places:
+                raise ValueError("a chunk of deliveries that have a name already")
         writes, leases = Writes(), []
         for chunk in chunks:
-            count = len(chunk)
-            if not 0 < count <= CHUNK_EVENTS_MAX or chunk.destination_id in self._discarded:
-                raise ValueError(f"a chunk of {count} events for destination {chunk.destination_id}")
-            payload = encode_chunk(chunk.events, chunk.origins)
             waits = chunk.attempt > 1 or chunk.due_ms > chunk.accepted_ms
             stored = chunk if waits else self._in_order(chunk)
-            state = state_of(stored.attempt, alone=stored.alone, waits=waits)
-            chunk_id = next(self._ids)
-            writes.fresh.append(
-                ChunkRow(
-                    chunk_id,
-                    stored.destination_id,
-                    stored.due_ms,
-                    stored.accepted_ms,
-                    state,
-                    count,
-                    payload,
-                )
-            )
-            writes.size_bytes += len(payload)
-            leases.append(Lease(chunk_id, stored))
+            row = self._row(stored, waits=waits)
+            writes.fresh.append(row)
+            writes.size_bytes += len(row.payload)
+            leases.append(Lease(row.id, stored))
+        for chunk in overflowed:
+            shelved = self._overflow_row(chunk)
+            writes.overflowed.append(shelved)
+            writes.size_bytes += shelved.size_bytes
         return await self._leases(self._request(lambda future: Append(future, writes, leases)))
+
+    def _row(self, chunk: Chunk, *, waits: bool) -> ChunkRow:
+        return ChunkRow(
+            next(self._ids),
+            chunk.destination_id,
+            chunk.due_ms,
+            chunk.accepted_ms,
+            state_of(chunk.attempt, alone=chunk.alone, waits=waits),
+            number_of(chunk.code),
+            0,
+            len(chunk),
+            encode_chunk(chunk.events, ()),
+        )
+
+    def _overflow_row(self, chunk: Chunk) -> ShelfRow:
+        stored = (len(chunk), b"", encode_chunk(chunk.events, ()))
+        untried = replace(chunk, attempt=0)
+        return settling.shelf_row(
+            untried, "dead", "overflow", next(self._ids), stored, now_ms=self._clock.now_ms()
+        )
 
     def _in_order(self, chunk: Chunk) -> Chunk:
         if chunk.due_ms < self._inventory.fresh_due_ms:
@@ -246,16 +274,70 @@ class SqliteJournal:
         due: dict[int, int] = await self._request(lambda future: Read(future, read, while_held={}))
         return due
 
-    async def shelf(
-        self, destination_id: int, *, limit: int = 100, kind: str | None = None
-    ) -> list[ShelfEntry]:
+    async def find(self, destination_id: int, delivery: DeliveryId) -> Delivery | None:
         """See the contract."""
 
-        def read() -> list[ShelfEntry]:
-            return _shelf_entries(self._store, destination_id, limit=limit, kind=kind)
+        def read() -> Delivery | None:
+            return looking.find(self._store, self._inventory, destination_id, delivery)
 
-        entries: list[ShelfEntry] = await self._request(lambda future: Read(future, read))
-        return entries
+        found: Delivery | None = await self._request(lambda future: Read(future, read))
+        return found
+
+    async def deliveries(
+        self,
+        destination_id: int,
+        state: str,
+        where: Filter = EVERYTHING,
+        *,
+        limit: int = 100,
+        cursor: Cursor | None = None,
+    ) -> Page:
+        """See the contract. `ValueError` for an unknown state or a limit below 1."""
+        _check_query(state, STATES, limit)
+
+        query = Query(destination_id, state, where, limit, cursor)
+
+        def read() -> Page:
+            return looking.page(self._store, self._inventory, query)
+
+        found: Page = await self._request(lambda future: Read(future, read))
+        return found
+
+    async def replay(
+        self,
+        destination_id: int,
+        state: str = "shelved",
+        where: Filter = EVERYTHING,
+        *,
+        limit: int = 1_000,
+        cursor: Cursor | None = None,
+        dry_run: bool = False,
+    ) -> ReplayStep:
+        """See the contract. `ValueError` for a state that isn't of the shelf, or a limit below 1."""
+        _check_query(state, SHELF_STATES, limit)
+        if destination_id in self._discarded:
+            return ReplayStep(0, None)
+        query = Query(destination_id, state, where, limit, cursor)
+        now_ms = self._clock.now_ms()
+        due_ms = max(now_ms, self._inventory.fresh_due_ms)  # behind what was accepted before
+        if not dry_run:
+            self._inventory.fresh_due_ms = due_ms
+
+        def change() -> ReplayStep:
+            return replay_some(
+                self._store,
+                self._inventory,
+                query,
+                is_dry=dry_run,
+                now_ms=now_ms,
+                due_ms=due_ms,
+                next_id=lambda: next(self._ids),
+            )
+
+        step: ReplayStep = await self._request(
+            lambda future: Read(future, change) if dry_run else Change(future, change)
+        )
+        return step
 
     async def discard(self, destination_id: int) -> int:
         """See the contract; the number is of the deliveries that were still stored, without the shelf.
@@ -286,11 +368,6 @@ class SqliteJournal:
             writable=not writer.full_because and not writer.is_holding,
         )
 
-    @property
-    def shelf_pruned(self) -> int:
-        """Deliveries deleted from the shelf for age or size since it was opened."""
-        return self._writer.shelf_pruned
-
     async def close(self) -> None:
         """See the contract. What is still held for a full disk fails with `Unavailable`. Again: does nothing."""
         if self._is_closed:
@@ -301,19 +378,6 @@ class SqliteJournal:
         self._writer.join()
 
 
-def _shelf_entries(store: Store, destination_id: int, *, limit: int, kind: str | None) -> list[ShelfEntry]:
-    entries = []
-    for record in store.shelf(destination_id, limit=limit, kind=kind):
-        try:
-            events, origins = decode_chunk(record.payload)
-        except DamagedPayload as error:
-            log.warning("journal_shelf_entry_damaged", entry_id=record.id, reason=str(error))
-            continue
-        attempt, alone = attempt_of(record.state)
-        chunk = Chunk(destination_id, events, record.accepted_ms, record.due_ms, attempt, alone, origins)
-        entries.append(
-            ShelfEntry(
-                record.id, destination_id, record.kind, record.code, record.shelved_ms, chunk, record.detail
-            )
-        )
-    return entries
+def _check_query(state: str, states: tuple[str, ...], limit: int) -> None:
+    if state not in states or limit < 1:
+        raise ValueError(f"state {state!r} of {', '.join(states)}, limit {limit}")

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import apsw
 
 from engine.errors import ConfigurationError, Unavailable
+from engine.journal import shelf
 from engine.journal.inventory import Inventory
 from engine.journal.rows import WAITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from engine.journal.rows import Writes
+    from engine.journal.rows import ChunkRow, Writes
 
 SCHEMA_VERSION: Final = 1
 APPLICATION_ID: Final = 0x656E676A
@@ -42,11 +43,11 @@ TRANSIENT: Final = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedErr
 
 _ROW_SIZES: Final = (64, 16, 4, 1)
 _INSERT_CHUNK: Final = {
-    n: f"INSERT INTO chunk VALUES {','.join(['(?,?,?,?,?,?,?)'] * n)}"  # noqa: S608 - constants
+    n: f"INSERT INTO chunk VALUES {','.join(['(?,?,?,?,?,?,?,?,?)'] * n)}"  # noqa: S608 - constants
     for n in _ROW_SIZES
 }
 _SHELF_COLUMNS: Final = (
-    "destination_id,kind,code,shelved_ms,count,bytes,accepted_ms,due_ms,state,detail,payload"
+    "destination_id,kind,code,shelved_ms,count,bytes,accepted_ms,state,origin_id,details,payload"
 )
 _INSERT_SHELF: Final = {
     n: f"INSERT INTO shelf ({_SHELF_COLUMNS}) VALUES {','.join(['(?,?,?,?,?,?,?,?,?,?,?)'] * n)}"  # noqa: S608 - constants
@@ -56,18 +57,20 @@ _DELETE_CHUNK: Final = {n: f"DELETE FROM chunk WHERE id IN ({','.join('?' * n)})
 _DELETE_DONE: Final = {n: f"DELETE FROM done WHERE chunk_id IN ({','.join('?' * n)})" for n in _ROW_SIZES}  # noqa: S608 - constants
 
 
-class ShelfRecord(NamedTuple):
-    """A row of `shelf` as it is read."""
+_HEAD: Final = "id,destination_id,due_ms,accepted_ms,state,code,origin_id,count"
+
+
+class Head(NamedTuple):
+    """A row of `chunk` without its payload."""
 
     id: int
-    kind: str
-    code: str
-    shelved_ms: int
-    accepted_ms: int
+    destination_id: int
     due_ms: int
+    accepted_ms: int
     state: int
-    detail: bytes
-    payload: bytes
+    code: int
+    origin_id: int
+    deliveries: int
 
 
 class Store:
@@ -86,26 +89,26 @@ class Store:
                 f"the journal {path} can't be opened: {error.strerror}",
                 remedy="choose a data directory that this user may write to",
             ) from None
-        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        self.db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             self._prepare()
         except BaseException:
-            self._db.close()
+            self.db.close()
             raise
 
     def _prepare(self) -> None:
         try:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._check_version()
-            self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}")
-            self._db.execute(f"PRAGMA journal_size_limit = {4 * WAL_BYTES}")
-            self._db.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
+            self.db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = FULL")
+            self.db.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}")
+            self.db.execute(f"PRAGMA journal_size_limit = {4 * WAL_BYTES}")
+            self.db.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
             if self._value("PRAGMA user_version") == 0:
                 schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-                self._db.execute(
+                self.db.execute(
                     f"BEGIN; {schema}; PRAGMA application_id = {APPLICATION_ID};"
                     f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
                 )
@@ -122,7 +125,7 @@ class Store:
         finally:
             os.close(directory)
         if self._pages_max:
-            self._db.execute(f"PRAGMA max_page_count = {self._pages_max}")
+            self.db.execute(f"PRAGMA max_page_count = {self._pages_max}")
 
     def _check_version(self) -> None:
         version = self._value("PRAGMA user_version")
@@ -138,20 +141,20 @@ class Store:
             )
 
     def _value(self, sql: str) -> Any:
-        return self._db.execute(sql).get
+        return self.db.execute(sql).get
 
     def close(self) -> None:
         """Fold the WAL into the file and close it."""
         with contextlib.suppress(*TRANSIENT):
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.db.close()
 
     # --- What a start reads
 
     def count(self) -> Inventory:
         """Everything that is stored, counted from indexes alone."""
         inventory = Inventory()
-        for destination_id, chunks, deliveries, fresh_due_ms in self._db.execute(
+        for destination_id, chunks, deliveries, fresh_due_ms in self.db.execute(
             "SELECT destination_id, count(*), sum(count), max(iif(state & ?, 0, due_ms))"
             " FROM chunk INDEXED BY chunk_due GROUP BY destination_id",
             (WAITS,),
@@ -159,14 +162,14 @@ class Store:
             stored = inventory.of(destination_id)
             stored.chunks, stored.deliveries = chunks, deliveries
             inventory.fresh_due_ms = max(inventory.fresh_due_ms, fresh_due_ms)
-        for chunk_id, destination_id, bitmap in self._db.execute(
+        for chunk_id, destination_id, bitmap in self.db.execute(
             "SELECT chunk_id, destination_id, bitmap FROM done JOIN chunk ON chunk.id = chunk_id"
         ):
             inventory.partial.add(chunk_id)
             inventory.of(destination_id).deliveries -= int.from_bytes(bitmap, "little").bit_count()
-        for destination_id, dead, discarded, size in self._db.execute(
+        for destination_id, dead, discarded, size in self.db.execute(
             "SELECT destination_id, sum(iif(kind = 'dead', count, 0)), sum(iif(kind = 'dead', 0, count)), sum(bytes)"
-            " FROM shelf INDEXED BY shelf_newest GROUP BY destination_id"
+            " FROM shelf INDEXED BY shelf_order GROUP BY destination_id"
         ):
             inventory.count_shelved(destination_id, "dead", dead, size)
             inventory.count_shelved(destination_id, "discarded", discarded, 0)
@@ -184,7 +187,7 @@ class Store:
         `partial` names the chunks that have a row in `done`. What frees pages comes first, so that a full
         file takes the rest.
         """
-        with self._transaction():
+        with self.transaction():
             if writes.ended:
                 ended = [(chunk_id,) for chunk_id, _ in writes.ended]
                 self._in_groups(_DELETE_CHUNK, ended)
@@ -192,38 +195,53 @@ class Store:
             if writes.done:
                 gone = {chunk_id for chunk_id, _ in writes.ended}
                 if rows := [row for row in writes.done if row[0] not in gone]:
-                    self._db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?)", rows)
+                    self.db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?)", rows)
             if writes.moved:
-                self._db.executemany(
-                    "UPDATE chunk SET due_ms = ?, state = ? WHERE id = ?", [row[:3] for row in writes.moved]
+                self.db.executemany(
+                    "UPDATE chunk SET due_ms = ?, state = ?, code = ? WHERE id = ?",
+                    [row[:4] for row in writes.moved],
                 )
             self._in_groups(_INSERT_CHUNK, writes.fresh)
             self._in_groups(_INSERT_CHUNK, writes.retried)
             self._in_groups(_INSERT_SHELF, writes.shelved)
+            if writes.overflowed:
+                self._in_groups(_INSERT_SHELF, writes.overflowed)
+                self._use_id(max(row.origin_id for row in writes.overflowed))
+
+    def insert_chunk(self, row: ChunkRow) -> None:
+        """Within a transaction."""
+        self._in_groups(_INSERT_CHUNK, [row])
+
+    def _use_id(self, chunk_id: int) -> None:
+        """Never give it to another chunk, although no row has it."""
+        self.db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'chunk'", (chunk_id,))
+        if not self.db.changes():
+            self.db.execute("INSERT INTO sqlite_sequence VALUES ('chunk', ?)", (chunk_id,))
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what is executed within."""
+        self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._db.execute("COMMIT")
+            self.db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:
+            if self.db.in_transaction:
                 with contextlib.suppress(apsw.Error):
-                    self._db.execute("ROLLBACK")
+                    self.db.execute("ROLLBACK")
             raise
 
     def _in_groups(self, statements: dict[int, str], rows: Sequence[tuple[Any, ...]]) -> None:
         at = 0
         while at < len(rows):
             size = next(n for n in _ROW_SIZES if n <= len(rows) - at)
-            self._db.execute(statements[size], list(itertools.chain.from_iterable(rows[at : at + size])))
+            self.db.execute(statements[size], list(itertools.chain.from_iterable(rows[at : at + size])))
             at += size
 
     def move_damaged(self, chunk_id: int, reason: str) -> int:
         """Take a chunk that can't be decoded out of the way, and keep its bytes; its number of deliveries."""
-        with self._transaction():
-            count: int = self._db.execute(
+        with self.transaction():
+            count: int = self.db.execute(
                 "INSERT OR REPLACE INTO damaged SELECT id, destination_id, ?, count, accepted_ms, payload"
                 " FROM chunk WHERE id = ? RETURNING count",
                 (reason, chunk_id),
@@ -234,7 +252,7 @@ class Store:
 
     def discard_some(self, destination_id: int) -> tuple[list[int], int] | None:
         """Delete some of what is stored of a destination: the chunk ids and the shelf's bytes; None if nothing was left."""
-        with self._transaction():
+        with self.transaction():
             chunks = self._all(
                 f"SELECT id FROM chunk WHERE destination_id = ? LIMIT {STEP_ROWS}",  # noqa: S608 - a constant
                 destination_id,
@@ -242,41 +260,17 @@ class Store:
             self._in_groups(_DELETE_CHUNK, chunks)
             self._in_groups(_DELETE_DONE, chunks)
             shelved = self._all(
-                f"SELECT id, bytes FROM shelf WHERE destination_id = ? LIMIT {STEP_ROWS}",  # noqa: S608 - a constant
+                f"SELECT id, bytes FROM shelf INDEXED BY shelf_order WHERE destination_id = ? LIMIT {STEP_ROWS}",  # noqa: S608 - a constant
                 destination_id,
             )
-            self._delete_shelved([entry_id for entry_id, _ in shelved])
+            shelf.delete(self.db, [entry_id for entry_id, _ in shelved])
             if not chunks and not shelved:
-                self._db.execute("DELETE FROM damaged WHERE destination_id = ?", (destination_id,))
+                self.db.execute("DELETE FROM damaged WHERE destination_id = ?", (destination_id,))
                 return None
         return [chunk_id for (chunk_id,) in chunks], sum(size for _, size in shelved)
 
-    def prune_shelf(self, *, before_ms: int, bytes_over: int) -> tuple[list[tuple[int, str, int, int]], bool]:
-        """Delete some of the oldest entries: those shelved before `before_ms`, and more until `bytes_over` are gone.
-
-        Returns (destination id, kind, deliveries, bytes) of each, and whether there may be more.
-        """
-        rows = self._all(
-            "SELECT id, shelved_ms, destination_id, kind, count, bytes FROM shelf ORDER BY id LIMIT ?",
-            STEP_ROWS,
-        )
-        kept_from = 0
-        for row in rows:
-            if row[1] >= before_ms and bytes_over <= 0:
-                break
-            bytes_over -= row[5]
-            kept_from += 1
-        if kept_from:
-            with self._transaction():
-                self._delete_shelved([row[0] for row in rows[:kept_from]])
-        return [row[2:] for row in rows[:kept_from]], kept_from == STEP_ROWS
-
     def _all(self, sql: str, *bindings: int) -> list[Any]:
-        return self._db.execute(sql, bindings).fetchall()
-
-    def _delete_shelved(self, ids: list[int]) -> None:
-        if ids:
-            self._db.executemany("DELETE FROM shelf WHERE id = ?", [(entry_id,) for entry_id in ids])
+        return self.db.execute(sql, bindings).fetchall()
 
     # --- Reading
 
@@ -284,34 +278,34 @@ class Store:
         self, destination_id: int, place: tuple[int, int], until_ms: int, *, only_fresh: bool = False
     ) -> Iterator[tuple[int, int, int]]:
         """(due_ms, chunk id, state) in order, from `place` on."""
-        return self._db.execute(
+        return self.db.execute(
             "SELECT due_ms, id, state FROM chunk INDEXED BY chunk_due WHERE destination_id = ?"
             " AND (due_ms, id) >= (?, ?) AND due_ms <= ? AND state & ? = 0 ORDER BY due_ms, id",
             (destination_id, *place, until_ms, WAITS if only_fresh else 0),
         )
 
-    def chunk(self, chunk_id: int) -> tuple[int, bytes]:
-        """`accepted_ms` and payload."""
-        row: tuple[int, bytes] = self._db.execute(
-            "SELECT accepted_ms, payload FROM chunk WHERE id = ?", (chunk_id,)
-        ).get
-        return row
+    def head(self, chunk_id: int) -> Head | None:
+        """A chunk without its payload."""
+        row = self.db.execute(f"SELECT {_HEAD} FROM chunk WHERE id = ?", (chunk_id,)).fetchone()  # noqa: S608 - a constant
+        return row and Head(*row)
+
+    def heads_of_origin(self, origin_id: int) -> list[Head]:
+        """Chunks of deliveries that were accepted in another chunk."""
+        rows = self.db.execute(
+            f"SELECT {_HEAD} FROM chunk INDEXED BY chunk_origin WHERE origin_id = ? AND origin_id > 0",  # noqa: S608 - a constant
+            (origin_id,),
+        )
+        return [Head(*row) for row in rows]
+
+    def payload(self, chunk_id: int) -> bytes:
+        """What `codec.encode_chunk` made."""
+        return bytes(self.db.execute("SELECT payload FROM chunk WHERE id = ?", (chunk_id,)).get)
 
     def done_bits(self, chunk_id: int) -> int:
         """The bits that were settled."""
         return int.from_bytes(
-            self._db.execute("SELECT bitmap FROM done WHERE chunk_id = ?", (chunk_id,)).get, "little"
+            self.db.execute("SELECT bitmap FROM done WHERE chunk_id = ?", (chunk_id,)).get, "little"
         )
-
-    def shelf(self, destination_id: int, *, limit: int, kind: str | None) -> list[ShelfRecord]:
-        """The newest first."""
-        of_kind = "AND kind = :kind" if kind else ""
-        rows = self._db.execute(
-            f"SELECT {', '.join(ShelfRecord._fields)} FROM shelf INDEXED BY shelf_newest"  # noqa: S608 - constants
-            f" WHERE destination_id = :destination {of_kind} ORDER BY id DESC LIMIT :limit",
-            {"destination": destination_id, "kind": kind, "limit": limit},
-        )
-        return [ShelfRecord(*row) for row in rows]
 
     def file_bytes(self) -> int:
         """The file and its WAL."""
@@ -330,8 +324,8 @@ class Store:
         with contextlib.suppress(apsw.Error):
             if self._pages_max:
                 pages = self._pages_max + self._reserve_bytes // PAGE_BYTES
-                self._db.execute(f"PRAGMA max_page_count = {pages}")
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self.db.execute(f"PRAGMA max_page_count = {pages}")
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def restore_reserve(self) -> str:
         """Make the reserve if it isn't there; empty if it is then, else why it can't be made."""
@@ -340,7 +334,7 @@ class Store:
             room_min = min(self._pages_max // 16, self._reserve_bytes // PAGE_BYTES)
             if self._pages_max - used < room_min:
                 return f"the journal has reached its limit of {self._pages_max * PAGE_BYTES >> 20} MiB"
-            self._db.execute(f"PRAGMA max_page_count = {self._pages_max}")
+            self.db.execute(f"PRAGMA max_page_count = {self._pages_max}")
         try:
             if self._missing_bytes() > 0:
                 # More than the reserve alone, else the next append would only cost it again.

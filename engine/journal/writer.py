@@ -13,24 +13,24 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import apsw
 import structlog
 
 from engine.errors import JournalFull, Unavailable
+from engine.journal import shelf
+from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
 from engine.journal.rows import Writes
 from engine.journal.store import TRANSIENT
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from engine.clock import Clock
     from engine.journal.inventory import Inventory
+    from engine.journal.requests import Answer, Request
     from engine.journal.store import Store
-    from engine.model import Lease
 
 log = structlog.get_logger()
 
@@ -39,60 +39,6 @@ COMMIT_BYTES_MAX: Final = 4 << 20
 COMMIT_REQUESTS_MAX: Final = 4096
 RETRY_AFTER_S: Final = 1.0
 PRUNE_EVERY_S: Final = 60.0
-
-
-@dataclass(slots=True, eq=False)
-class Append:
-    """Answered by its leases."""
-
-    future: asyncio.Future[Any]
-    writes: Writes
-    leases: list[Lease]
-
-
-@dataclass(slots=True, eq=False)
-class Settle:
-    """Answered when it is durable."""
-
-    future: asyncio.Future[Any]
-    writes: Writes
-
-
-@dataclass(slots=True, eq=False)
-class Read:
-    """Answered by what `read` returns."""
-
-    future: asyncio.Future[Any]
-    read: Callable[[], Any]
-    while_held: Any = None
-    """The answer while settles are held, when what is stored isn't what has ended; None: read all the same."""
-
-
-@dataclass(slots=True, eq=False)
-class Release:
-    """Not answered."""
-
-    leases: Sequence[Lease]
-
-
-@dataclass(slots=True, eq=False)
-class Discard:
-    """Answered by the number of deliveries that were deleted, when the last is gone."""
-
-    future: asyncio.Future[Any]
-    destination_id: int
-    deliveries: int = -1
-
-
-@dataclass(slots=True, eq=False)
-class Close:
-    """Answered when the file is closed. The last request."""
-
-    future: asyncio.Future[Any]
-
-
-Request = Append | Settle | Read | Release | Discard | Close
-Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 
 class Writer:
@@ -127,8 +73,6 @@ class Writer:
         self.commits = 0
         self.appended = 0
         self.settled = 0
-        self.shelf_pruned = 0
-        """Deliveries."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -261,6 +205,8 @@ class Writer:
                     self._inventory.unlease(lease.chunk.destination_id, lease.id, lease.chunk.due_ms)
             elif isinstance(request, Read):
                 answers.append(self._read_one(request))
+            elif isinstance(request, Change):
+                answers.append(self._change(request))
         if answers:
             self._answer(answers)
 
@@ -271,6 +217,16 @@ class Writer:
             return request.future, request.read(), None
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
             return request.future, None, _failure(self._store, error)
+
+    def _change(self, request: Change) -> Answer:
+        if not self.full_because:
+            try:
+                return request.future, request.change(), None
+            except TRANSIENT as error:
+                self._fill(error)
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                return request.future, None, _failure(self._store, error)
+        return request.future, None, _full(self._store, self.full_because)
 
     # --- Housekeeping: a little after each turn, so that it delays nobody
 
@@ -302,14 +258,16 @@ class Writer:
         if now < self._prune_at and bytes_over <= 0 and not self._prune_again:
             return
         before_ms = self._clock.now_ms() - self._shelf_age_max_ms
+        ids, pruned = shelf.oldest(self._store.db, before_ms=before_ms, bytes_over=bytes_over)
         try:
-            pruned, self._prune_again = self._store.prune_shelf(before_ms=before_ms, bytes_over=bytes_over)
+            with self._store.transaction():
+                shelf.delete(self._store.db, ids)
         except TRANSIENT:
-            self._prune_again = False  # it can wait for the next time
+            ids = []  # it can wait for the next time
             pruned = []
-        for destination_id, kind, count, size in pruned:
-            self._inventory.count_shelved(destination_id, kind, -count, -size)
-            self.shelf_pruned += count
+        for entry in pruned:
+            self._inventory.count_pruned(entry)
+        self._prune_again = len(ids) == shelf.STEP_ROWS
         if not self._prune_again:
             self._prune_at = now + PRUNE_EVERY_S
 
@@ -328,7 +286,7 @@ class Writer:
         """A fault that no second try mends: whoever asked is told; what was leased is leased again after a start."""
         log.error("journal_fault", path=str(self._store.path), error=repr(error))
         failure = _failure(self._store, error)
-        failed = [request.future for request in batch if isinstance(request, Append | Settle | Read)]
+        failed = [request.future for request in batch if isinstance(request, Append | Settle | Read | Change)]
         failed += [request.future for request in self._held]
         self._answer([(future, None, failure) for future in failed])
         self._hold_nothing()

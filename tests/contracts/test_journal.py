@@ -11,6 +11,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.errors import Unavailable
+from engine.journal.contract import EVERYTHING, Filter
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk, Part
 from sandbox.wire import Events
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from engine.journal.contract import Journal
+    from engine.journal.contract import Delivery, Journal
     from engine.model import Lease
 
 ALL = {"chunks_max": 1000, "bytes_max": 1 << 30}
@@ -98,6 +99,37 @@ def every(lease: Lease, kind: str = "delivered", **fields: Any) -> Part:
 
 async def lease_all(journal: Journal, clock: ManualClock, destination: int = 1) -> list[Lease]:
     return await journal.lease(destination, clock.now_ms(), **ALL)
+
+
+async def all_of(
+    journal: Journal, state: str, where: Filter = EVERYTHING, *, destination: int = 1, limit: int = 7
+) -> list[Delivery]:
+    """All pages, one after the other."""
+    found: list[Delivery] = []
+    cursor = None
+    while True:
+        page = await journal.deliveries(destination, state, where, limit=limit, cursor=cursor)
+        assert len(page.deliveries) <= limit
+        found += page.deliveries
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+async def replay_all(
+    journal: Journal, state: str = "shelved", where: Filter = EVERYTHING, **options: Any
+) -> int:
+    """All steps, one after the other; how many were replayed."""
+    count, cursor = 0, None
+    while True:
+        step = await journal.replay(1, state, where, cursor=cursor, **options)
+        count, cursor = count + step.deliveries, step.cursor
+        if cursor is None:
+            return count
+
+
+def named(deliveries: list[Delivery]) -> list[str]:
+    return [delivery.event.message_ids[0] for delivery in deliveries]
 
 
 def names_of(leases: list[Lease]) -> list[list[str]]:
@@ -412,8 +444,8 @@ async def test_dead_and_discarded_parts_move_to_the_shelf(harness: Any) -> None:
             (
                 lease,
                 [
-                    Part((2,), "discarded", "bad_request", detail=b"why"),
-                    Part((0, 1), "dead", "timeout", detail=b"late"),
+                    Part((2,), "discarded", "bad_request", details=(b"why",)),
+                    Part((0, 1), "dead", "timeout", details=(b"late", b"later")),
                 ],
             )
         ]
@@ -422,20 +454,244 @@ async def test_dead_and_discarded_parts_move_to_the_shelf(harness: Any) -> None:
     assert await lease_all(again, clock) == []
     depth = await again.depth(1)
     assert (depth.stored, depth.shelved_discarded, depth.shelved_dead) == (0, 1, 2)
-    dead, discarded = await again.shelf(1)
-    assert (dead.kind, dead.code, dead.detail, dead.shelved_ms) == (
-        "dead",
-        "timeout",
-        b"late",
-        clock.now_ms(),
+    first, second, discarded = await all_of(again, "shelved")
+    assert [(d.state, d.code, d.detail) for d in (first, second, discarded)] == [
+        ("dead", "timeout", b"late"),
+        ("dead", "timeout", b"later"),
+        ("discarded", "bad_request", b"why"),
+    ]
+    assert second.event == make_events("b", body=b"\x81\xa1x\x01")._replace(integrations={})
+    assert [d.id for d in (first, second, discarded)] == [(lease.id, 0), (lease.id, 1), (lease.id, 2)]
+    assert (second.accepted_ms, second.at_ms, second.attempt) == (accepted, clock.now_ms(), 4)
+    assert await all_of(again, "discarded") == [discarded]
+    assert await all_of(again, "shelved", destination=2) == []
+
+
+@contract
+async def test_details_are_kept_in_bounds(harness: Any) -> None:
+    journal = harness.open()
+    [lease] = await journal.append([make_chunk(harness.clock, *"abcd")])
+    large = [bytes([n]) * 50_000 for n in range(4)]
+    await journal.settle([(lease, [every(lease, "dead", code="timeout", details=tuple(large))])])
+    kept = [delivery.detail for delivery in await all_of(journal, "dead")]
+    assert kept == [large[0], large[1], b"", b""]
+    [lease] = await journal.append([make_chunk(harness.clock, *"abcd")])
+    with pytest.raises(ValueError, match="1 details"):
+        await journal.settle([(lease, [every(lease, "dead", code="timeout", details=(b"of one",))])])
+
+
+# --- Looking and replaying
+
+
+async def shelve(harness: Any, *groups: tuple[str, str, str]) -> tuple[Journal, list[int]]:
+    """A chunk a group of (names, kind, code), a second apart; the chunks' ids."""
+    journal, ids = harness.open(), []
+    for names, kind, code in groups:
+        [lease] = await journal.append([make_chunk(harness.clock, *names)])
+        details = tuple(f"why {name}".encode() for name in names)
+        await journal.settle([(lease, [every(lease, kind, code=code, details=details)])])
+        ids.append(lease.id)
+        harness.clock.advance_ms(1000)
+    return journal, ids
+
+
+GROUPS = (("abc", "dead", "timeout"), ("de", "discarded", "bad_request"), ("fgh", "dead", "crashed"))
+
+
+@contract
+async def test_the_shelf_is_filtered_and_paged_the_newest_first(harness: Any) -> None:
+    start = harness.clock.now_ms()
+    journal, ids = await shelve(harness, *GROUPS)
+    for limit in (1, 2, 3, 100):
+        assert named(await all_of(journal, "shelved", limit=limit)) == list("fghdeabc")
+        assert named(await all_of(journal, "dead", limit=limit)) == list("fghabc")
+    for where, names in (
+        (Filter(code="bad_request"), "de"),
+        (Filter(code="memory_limit"), ""),
+        (Filter(since_ms=start + 1000), "fghde"),
+        (Filter(until_ms=start + 1000), "abc"),
+        (Filter(since_ms=start + 1, until_ms=start + 2000), "de"),
+        (Filter(delivery=(ids[0], 1)), "b"),
+        (Filter(delivery=(ids[0], 1), code="crashed"), ""),
+        (Filter(delivery=(ids[0], 7)), ""),
+    ):
+        assert named(await all_of(journal, "shelved", where)) == list(names)
+    with pytest.raises(ValueError, match="state"):
+        await journal.deliveries(1, "lost")
+
+
+@contract
+async def test_waiting_and_running_deliveries_are_seen(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    first, second, _ = await journal.append(
+        [make_chunk(clock, "a", "b", "c"), make_chunk(clock, "d"), make_chunk(clock, "x", destination=2)]
     )
-    assert dead.chunk.events == make_events("a", "b", body=b"\x81\xa1x\x01")
-    assert (dead.chunk.accepted_ms, dead.chunk.attempt) == (accepted, 4)
-    assert dead.chunk.origins == ((lease.id, 0), (lease.id, 1))
-    assert (discarded.kind, discarded.detail) == ("discarded", b"why")
-    assert [entry.id for entry in await again.shelf(1, kind="discarded")] == [discarded.id]
-    assert [entry.id for entry in await again.shelf(1, limit=1)] == [dead.id]
-    assert await again.shelf(2) == []
+    start = clock.now_ms()
+    await journal.settle([(second, [every(second, "retry", code="timeout", due_ms=start + 500, attempt=2)])])
+    clock.advance_ms(10)
+    await journal.settle([(first, [Part((0,), "delivered"), Part((2,), "retry", "retry", start + 100, 5)])])
+    [running] = await all_of(journal, "running")
+    assert (running.event.message_ids, running.code, running.attempt) == (["b"], "", 1)
+    waiting = await all_of(journal, "waiting", limit=1)
+    assert [(d.id, d.code, d.attempt, d.at_ms) for d in waiting] == [
+        ((first.id, 2), "retry", 5, start + 100),
+        ((second.id, 0), "timeout", 2, start + 500),
+    ]
+    assert {(d.state, d.accepted_ms) for d in waiting} == {("waiting", start)}
+    assert named(await all_of(journal, "waiting", Filter(code="timeout"))) == ["d"]
+    assert named(await all_of(journal, "waiting", Filter(since_ms=start + 1))) == []
+    assert named(await all_of(journal, "waiting", Filter(delivery=(first.id, 2)))) == ["c"]
+    assert named(await all_of(journal, "running", Filter(delivery=(first.id, 2)))) == []
+    again = harness.crash()
+    assert named(await all_of(again, "waiting")) == ["b", "c", "d"]
+    assert named(await all_of(again, "running")) == []
+    clock.advance_ms(1000)
+    assert [lease.chunk.code for lease in await lease_all(again, clock)] == ["", "retry", "timeout"]
+
+
+@contract
+async def test_a_delivery_is_found_by_its_name_wherever_it_is(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    [lease] = await journal.append([make_chunk(clock, *"abcd")])
+    now = clock.now_ms()
+    parts = [Part((0,), "delivered"), Part((1, 2), "retry", "retry", now, 2)]
+    await journal.settle([(lease, parts)])
+    [pair] = await lease_all(journal, clock)
+    await journal.settle([(pair, [Part((1,), "dead", "retry", details=(b"why",))])])
+    for each in (journal, harness.crash()):
+        found = [await each.find(1, (lease.id, place)) for place in range(5)]
+        assert [delivery and delivery.event.message_ids[0] for delivery in found] == [
+            None,
+            "b",
+            "c",
+            "d",
+            None,
+        ]
+        assert [delivery and delivery.id for delivery in found[1:4]] == [(lease.id, n) for n in (1, 2, 3)]
+        assert (found[2].state, found[2].attempt, found[2].detail) == ("dead", 2, b"why")
+        assert await each.find(1, (pair.id, 0)) is None
+        assert await each.find(2, (lease.id, 1)) is None
+        assert await each.find(1, (-1, 2**62)) is None
+
+
+@contract
+async def test_a_replay_moves_what_matches_back_into_the_queue_once(harness: Any) -> None:
+    journal, ids = await shelve(harness, *GROUPS)
+    clock = harness.clock
+    assert await replay_all(journal, "dead", Filter(code="timeout"), dry_run=True) == 3
+    assert named(await all_of(journal, "shelved")) == list("fghdeabc")
+    assert await replay_all(journal, "dead", Filter(code="timeout")) == 3
+    assert await replay_all(journal, "dead", Filter(code="timeout")) == 0
+    assert named(await all_of(journal, "shelved")) == list("fghde")
+    depth = await journal.depth(1)
+    assert (depth.stored, depth.shelved_dead, depth.shelved_discarded) == (3, 3, 2)
+    assert (await journal.next_due(1))[1] <= clock.now_ms()
+    replayed_ms = clock.now_ms()
+    clock.advance_ms(50)
+    again = harness.crash()
+    [lease] = await lease_all(again, clock)
+    assert [lease.delivery_id(index) for index in range(3)] == [f"{ids[0]}.{index}" for index in range(3)]
+    chunk = lease.chunk
+    assert (chunk.events, chunk.attempt, chunk.accepted_ms, chunk.code) == (
+        make_events(*"abc"),
+        1,
+        replayed_ms,
+        "",
+    )
+    assert lease.id > max(ids)
+    assert await again.find(1, (ids[0], 2)) is not None
+    depth = await again.depth(1)
+    assert (depth.stored, depth.shelved_dead, depth.shelved_discarded) == (3, 3, 2)
+
+
+@contract
+async def test_a_replay_takes_the_oldest_first_and_goes_on_from_its_cursor(harness: Any) -> None:
+    journal, _ = await shelve(harness, *GROUPS)
+    dry = await journal.replay(1, limit=4, dry_run=True)
+    assert dry.deliveries == 4
+    assert dry.cursor is not None
+    assert (await journal.replay(1, limit=9, dry_run=True, cursor=dry.cursor)).deliveries == 4
+    step = await journal.replay(1, limit=4)
+    assert step.deliveries == 4
+    assert named(await all_of(journal, "shelved")) == list("fghe")
+    assert [d.detail for d in await all_of(journal, "discarded")] == [b"why e"]
+    assert (await journal.replay(1, limit=9, cursor=step.cursor)).deliveries == 4
+    harness.clock.advance_ms(1)
+    assert names_of(await lease_all(harness.crash(), harness.clock)) == [
+        ["a", "b", "c"],
+        ["d"],
+        ["e"],
+        ["f", "g", "h"],
+    ]
+
+
+@contract
+async def test_a_replay_can_cut_one_delivery_out_of_its_entry(harness: Any) -> None:
+    journal, ids = await shelve(harness, ("abcd", "dead", "crashed"))
+    assert await replay_all(journal, where=Filter(delivery=(ids[0], 2))) == 1
+    again = harness.crash()
+    assert [(d.event.message_ids, d.detail) for d in await all_of(again, "dead")] == [
+        ([name], f"why {name}".encode()) for name in "abd"
+    ]
+    [lease] = await lease_all(again, harness.clock)
+    assert (lease.delivery_id(0), lease.chunk.events.message_ids) == (f"{ids[0]}.2", ["c"])
+    depth = await again.depth(1)
+    assert (depth.stored, depth.shelved_dead) == (1, 3)
+    assert await replay_all(again, where=Filter(delivery=(ids[0], 2))) == 0
+    await again.settle([(lease, [every(lease, "dead", code="crashed")])])
+    assert sorted(d.id for d in await all_of(again, "dead")) == [(ids[0], n) for n in range(4)]
+
+
+@contract
+async def test_what_ran_alone_is_replayed_alone(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append([make_chunk(clock, "a", attempt=3, alone=True), make_chunk(clock, "b")])
+    await journal.settle([(lease, [every(lease, "dead", code="crashed")]) for lease in leases])
+    assert await replay_all(journal) == 2
+    assert [(lease.chunk.alone, lease.chunk.attempt) for lease in await lease_all(journal, clock)] == [
+        (True, 1),
+        (False, 1),
+    ]
+
+
+@contract
+async def test_a_long_shelf_is_looked_through_in_steps(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append([make_chunk(clock, "rare")])
+    await journal.settle([(leases[0], [every(leases[0], "dead", code="timeout")])])
+    for _ in range(50):
+        leases = await journal.append([make_chunk(clock, "common") for _ in range(60)])
+        await journal.settle([(lease, [every(lease, "dead", code="retry")]) for lease in leases])
+    first = await journal.deliveries(1, "dead", Filter(code="timeout"))
+    assert first.cursor is not None
+    assert named(await all_of(journal, "dead", Filter(code="timeout"))) == ["rare"]
+    assert await replay_all(journal, where=Filter(code="retry"), dry_run=True) == 3000
+    assert await replay_all(journal, where=Filter(code="retry")) == 3000
+    assert (await journal.deliveries(1, "waiting", Filter(code="timeout"))).cursor is not None
+    assert await all_of(journal, "waiting", Filter(code="timeout")) == []
+    assert await replay_all(journal) == 1
+
+
+@contract
+async def test_overflow_goes_straight_to_the_shelf_and_its_name_is_never_used_again(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    leases = await journal.append(
+        [make_chunk(clock, "a")], overflowed=[make_chunk(clock, "b", "c", destination=2)]
+    )
+    assert names_of(leases) == [["a"]]
+    only = await harness.crash().append([], overflowed=[make_chunk(clock, "d", destination=2)])
+    assert only == []
+    again = harness.crash()
+    found = await all_of(again, "dead", destination=2)
+    assert named(found) == ["d", "b", "c"]
+    assert {(d.code, d.attempt, d.detail) for d in found} == {("overflow", 0, b"")}
+    assert len({d.id for d in found} | {(leases[0].id, 0)}) == 4
+    [lease] = await again.append([make_chunk(clock, "e")])
+    assert lease.id > max(d.id[0] for d in found)
+    depth = await again.depth(2)
+    assert (depth.stored, depth.shelved_dead) == (0, 3)
+    assert (await again.replay(2)).deliveries == 3
+    assert [lease.chunk.attempt for lease in await lease_all(again, clock, 2)] == [1, 1]
 
 
 @contract
@@ -447,7 +703,7 @@ async def test_discarding_a_destination_deletes_everything_of_it_and_nothing_els
     await journal.settle([(leases[1], [Part((0,), "delivered")])])
     journal.release(leases[2:250])
     assert await journal.discard(1) == 997
-    assert await journal.shelf(1) == []
+    assert await all_of(journal, "shelved") == []
     assert (await journal.depth(1)).stored == 0
     await journal.settle([(leases[300], [Part((0,), "delivered")]), (kept[0], [every(kept[0])])])
     again = harness.crash()

@@ -13,10 +13,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from test_journal import IMPLEMENTATIONS, make_chunk
+from test_journal import IMPLEMENTATIONS, all_of, make_chunk
 
 from engine.clock import ManualClock
+from engine.journal.contract import Filter
 from engine.model import Lease, Part
+
+CODES = ("retry", "timeout", "bad_request")
 
 
 @dataclass
@@ -31,8 +34,21 @@ class Held:
     attempt: int = 1
     alone: bool = False
     waits: bool = False
+    code: str = ""
     remaining: set[int] = field(default_factory=set)
     lease: Lease | None = None
+
+
+@dataclass
+class Shelved:
+    """An entry of the shelf as the model has it."""
+
+    kind: str
+    code: str
+    shelved_ms: int
+    names: list[str]
+    attempt: int
+    alone: bool
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -48,7 +64,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.harness = IMPLEMENTATIONS[self.implementation](self.folder, self.clock)
         self.journal: Any = None
         self.model: list[Held] = []
-        self.shelf: dict[int, list[tuple[str, str, tuple[str, ...]]]] = {}
+        self.shelf: dict[int, list[Shelved]] = {}
         self.destinations = [1, 2]
         self.fresh_due_ms = 0
         self.named = 0
@@ -71,13 +87,17 @@ class JournalMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.journal = self.harness.open()
 
+    def new_names(self, count: int) -> list[str]:
+        self.named += count
+        return [f"n{self.named - count + n}" for n in range(count)]
+
     @rule(counts=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 12)), min_size=1, max_size=4))
     def append(self, counts: list[tuple[int, int]]) -> None:
         chunks = []
         for which, count in counts:
-            names = [f"n{self.named + n}" for n in range(count)]
-            self.named += count
-            chunks.append(make_chunk(self.clock, *names, destination=self.destinations[which]))
+            chunks.append(
+                make_chunk(self.clock, *self.new_names(count), destination=self.destinations[which])
+            )
         leases = self.run(self.journal.append(chunks))
         for chunk, lease in zip(chunks, leases, strict=True):
             self.fresh_due_ms = max(self.fresh_due_ms, chunk.due_ms)
@@ -110,7 +130,7 @@ class JournalMachine(RuleBasedStateMachine):
             chunk = lease.chunk
             assert chunk.events.message_ids == held.names
             assert (chunk.due_ms, chunk.accepted_ms) == (held.due_ms, held.accepted_ms)
-            assert (chunk.attempt, chunk.alone) == (held.attempt, held.alone)
+            assert (chunk.attempt, chunk.alone, chunk.code) == (held.attempt, held.alone, held.code)
             assert lease.remaining == sum(1 << index for index in held.remaining)
             assert [lease.delivery_id(n) for n in range(len(chunk))] == [
                 self.delivery_ids[name] for name in held.names
@@ -138,9 +158,9 @@ class JournalMachine(RuleBasedStateMachine):
         for kind, indices in groups.items():
             due_ms = self.clock.now_ms() + data.draw(st.integers(-50, 200))
             attempt = data.draw(st.integers(1, 300))
-            parts.append(
-                Part(tuple(indices), kind, f"code of {kind}", due_ms, attempt, attempt % 2 == 0, b"detail")
-            )
+            code = data.draw(st.sampled_from(CODES))
+            details = tuple(f"why {held.names[index]}".encode() for index in indices)
+            parts.append(Part(tuple(indices), kind, code, due_ms, attempt, attempt % 2 == 0, details))
         self.settle_model(held, parts)
         return parts
 
@@ -149,17 +169,19 @@ class JournalMachine(RuleBasedStateMachine):
             names = [held.names[index] for index in part.indices]
             if part.kind == "retry" and len(names) == len(held.names):
                 held.due_ms, held.attempt, held.alone = part.due_ms, part.attempt, part.alone
-                held.waits, held.lease = True, None
+                held.waits, held.lease, held.code = True, None, part.code
                 return
             held.remaining -= set(part.indices)
             if part.kind == "retry":
                 again = Held(self.place(), held.destination, part.due_ms, held.accepted_ms, names)
                 again.attempt, again.alone, again.waits = part.attempt, part.alone, True
+                again.code = part.code
                 again.remaining = set(range(len(names)))
                 self.model.append(again)
             elif part.kind in {"discarded", "dead"}:
-                entry = (part.kind, part.code, tuple(names))
-                self.shelf.setdefault(held.destination, []).insert(0, entry)
+                now = self.clock.now_ms()
+                entry = Shelved(part.kind, part.code, now, names, held.attempt, held.alone)
+                self.shelf.setdefault(held.destination, []).append(entry)
         if not held.remaining:
             self.model.remove(held)
 
@@ -179,6 +201,96 @@ class JournalMachine(RuleBasedStateMachine):
             if held.lease and held.destination == self.destinations[which]:
                 self.journal.release([held.lease])
                 held.lease = None
+
+    @rule(which=st.integers(0, 1), count=st.integers(1, 5))
+    def overflow(self, which: int, count: int) -> None:
+        destination = self.destinations[which]
+        chunk = make_chunk(self.clock, *self.new_names(count), destination=destination)
+        assert self.run(self.journal.append([], overflowed=[chunk])) == []
+        entry = Shelved("dead", "overflow", self.clock.now_ms(), chunk.events.message_ids, 0, alone=False)
+        self.shelf.setdefault(destination, []).append(entry)
+        [*_, last] = self.run(all_of(self.journal, "shelved", destination=destination, limit=count))[:count]
+        origin = last.id[0]
+        self.delivery_ids |= {name: f"{origin}.{n}" for n, name in enumerate(entry.names)}
+
+    def draw_filter(self, data: st.DataObject) -> tuple[str, Filter]:
+        state = data.draw(st.sampled_from(["shelved", "dead", "discarded"]))
+        code = data.draw(st.none() | st.sampled_from((*CODES, "overflow")))
+        times = st.none() | st.integers(-300, 50).map(lambda ms: self.clock.now_ms() + ms)
+        name = data.draw(st.none() | st.sampled_from(sorted(self.delivery_ids) or ["none"]))
+        delivery = None
+        if name in self.delivery_ids:
+            chunk_id, index = self.delivery_ids[name].split(".")
+            delivery = (int(chunk_id), int(index))
+        return state, Filter(code, data.draw(times), data.draw(times), delivery)
+
+    def matching(self, destination: int, state: str, where: Filter) -> list[tuple[Shelved, str]]:
+        """Of the model's shelf, the oldest first."""
+        return [
+            (entry, name)
+            for entry in self.shelf.get(destination, [])
+            if state in {entry.kind, "shelved"}
+            and where.code in {None, entry.code}
+            and (where.since_ms is None or entry.shelved_ms >= where.since_ms)
+            and (where.until_ms is None or entry.shelved_ms < where.until_ms)
+            for name in entry.names
+            if where.delivery is None or self.delivery_ids[name] == f"{where.delivery[0]}.{where.delivery[1]}"
+        ]
+
+    @rule(data=st.data(), which=st.integers(0, 1), limit=st.integers(1, 6))
+    def look(self, data: st.DataObject, which: int, limit: int) -> None:
+        destination = self.destinations[which]
+        state, where = self.draw_filter(data)
+        found = self.run(all_of(self.journal, state, where, destination=destination, limit=limit))
+        entries: dict[int, list[str]] = {}
+        for entry, name in self.matching(destination, state, where):
+            entries.setdefault(id(entry), []).append(name)
+        expected = [name for names in reversed(entries.values()) for name in names]
+        assert [delivery.event.message_ids[0] for delivery in found] == expected
+
+    @rule(data=st.data(), which=st.integers(0, 1), limit=st.integers(1, 9), dry_run=st.booleans())
+    def replay(self, data: st.DataObject, which: int, limit: int, dry_run: bool) -> None:
+        destination = self.destinations[which]
+        state, where = self.draw_filter(data)
+        expected = self.matching(destination, state, where)[:limit]
+        step = self.run(self.journal.replay(destination, state, where, limit=limit, dry_run=dry_run))
+        assert step.deliveries == len(expected)
+        if dry_run:
+            return
+        due_ms = self.fresh_due_ms = max(self.clock.now_ms(), self.fresh_due_ms)
+        chunks: dict[int, Held] = {}
+        for entry, name in expected:
+            entry.names = [kept for kept in entry.names if kept != name]
+            if id(entry) not in chunks:
+                held = Held(self.place(), destination, due_ms, self.clock.now_ms(), [], alone=entry.alone)
+                chunks[id(entry)] = held
+                self.model.append(held)
+            held = chunks[id(entry)]
+            held.names.append(name)
+            held.remaining.add(len(held.names) - 1)
+        self.shelf[destination] = [entry for entry in self.shelf.get(destination, []) if entry.names]
+
+    @precondition(lambda self: self.delivery_ids)
+    @rule(data=st.data())
+    def find(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.delivery_ids)))
+        chunk_id, index = map(int, self.delivery_ids[name].split("."))
+        expected = {}
+        for held in self.model:
+            for at in held.remaining:
+                state = "running" if held.lease else "waiting"
+                expected[held.names[at]] = (held.destination, state, held.attempt, held.code)
+        for destination, entries in self.shelf.items():
+            for entry in entries:
+                for shelved in entry.names:
+                    expected[shelved] = (destination, entry.kind, entry.attempt, entry.code)
+        for destination in self.destinations:
+            found = self.run(self.journal.find(destination, (chunk_id, index)))
+            if name in expected and expected[name][0] == destination:
+                assert found.event.message_ids == [name]
+                assert (found.destination_id, found.state, found.attempt, found.code) == expected[name]
+            else:
+                assert found is None
 
     @rule(orderly=st.booleans())
     def restart(self, orderly: bool) -> None:
@@ -232,14 +344,16 @@ class JournalMachine(RuleBasedStateMachine):
             assert depth.stored == sum(len(held.remaining) for held in of)
             entries = self.shelf.get(destination, [])
             shelved = {"dead": 0, "discarded": 0}
-            for kind, _, names in entries:
-                shelved[kind] += len(names)
+            for entry in entries:
+                shelved[entry.kind] += len(entry.names)
             assert (depth.shelved_dead, depth.shelved_discarded) == (shelved["dead"], shelved["discarded"])
             if entries:
-                stored = self.run(self.journal.shelf(destination, limit=10_000))
-                assert [
-                    (entry.kind, entry.code, tuple(entry.chunk.events.message_ids)) for entry in stored
-                ] == entries
+                stored = self.run(all_of(self.journal, "shelved", destination=destination, limit=1000))
+                assert [(d.state, d.code, d.event.message_ids[0], d.attempt, d.detail) for d in stored] == [
+                    (e.kind, e.code, name, e.attempt, b"" if e.code == "overflow" else f"why {name}".encode())
+                    for e in reversed(entries)
+                    for name in e.names
+                ]
 
 
 TestJournalAgainstModel = JournalMachine.TestCase

@@ -99,10 +99,16 @@ def shelved_message_ids(folder: Path) -> set[str]:
     async def read() -> set[str]:
         journal = SqliteJournal.open(folder / "journal.db", clock=SystemClock())
         try:
-            entries = await journal.shelf(1, limit=1_000_000)
+            names: set[str] = set()
+            cursor = None
+            while True:
+                page = await journal.deliveries(1, "shelved", limit=1_000, cursor=cursor)
+                names.update(delivery.event.message_ids[0] for delivery in page.deliveries)
+                cursor = page.cursor
+                if cursor is None:
+                    return names
         finally:
             await journal.close()
-        return {message_id for entry in entries for message_id in entry.chunk.events.message_ids}
 
     return asyncio.run(read())
 

@@ -50,7 +50,9 @@ async def main(folder: Path) -> dict[str, object]:
     # Dead parts copy events to the shelf: sooner or later that needs room which isn't there.
     dead = tuple(range(10))
     waiting = asyncio.ensure_future(
-        journal.settle([(lease, [Part(dead, "dead", "timeout", detail=b"d" * 60_000)]) for lease in rest])
+        journal.settle(
+            [(lease, [Part(dead, "dead", "timeout", details=(b"d" * 60_000,) * 10)]) for lease in rest]
+        )
     )
     while journal.is_writable and not waiting.done():  # noqa: ASYNC110 - nothing announces it
         await asyncio.sleep(0.01)

@@ -104,8 +104,8 @@ def test_a_journal_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_every_commit_reaches_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
     journal = SqliteJournal.open(tmp_path / "journal.db", clock=ManualClock())
-    assert journal._store._db.pragma("synchronous") == 2  # FULL
-    assert journal._store._db.pragma("journal_mode") == "wal"
+    assert journal._store.db.pragma("synchronous") == 2  # FULL
+    assert journal._store.db.pragma("journal_mode") == "wal"
     asyncio.run(journal.close())
 
 
@@ -183,23 +183,22 @@ def shelve(path: Path, **options: Any) -> tuple[list[int], int, int]:
             clock.advance_ms(DAY_MS)
         for _ in range(3):
             await journal.next_due()  # housekeeping follows each request
-        entries = await journal.shelf(1)
+        page = await journal.deliveries(1, "shelved")
         depth = await journal.depth(1)
-        pruned = journal.shelf_pruned
         await journal.close()
-        return [entry.id for entry in entries], depth.shelved_dead, pruned
+        return [delivery.id[0] for delivery in page.deliveries], depth.shelved_dead, depth.pruned
 
     return asyncio.run(run())
 
 
 def test_the_shelf_forgets_what_is_too_old_and_counts_it(tmp_path: Path) -> None:
     ids, dead, pruned = shelve(tmp_path / "journal.db", shelf_age_max_ms=3 * DAY_MS + 1)
-    assert (ids, dead, pruned) == ([5, 4, 3], 6, 4)
+    assert (ids, dead, pruned) == ([5, 5, 4, 4, 3, 3], 6, 4)
 
 
 def test_the_shelf_forgets_the_oldest_when_it_is_too_large(tmp_path: Path) -> None:
     ids, dead, pruned = shelve(tmp_path / "journal.db", shelf_bytes_max=5000)
-    assert (ids, dead, pruned) == ([5, 4], 4, 6)
+    assert (ids, dead, pruned) == ([5, 5, 4, 4], 4, 6)
 
 
 # --- A full journal
@@ -223,7 +222,7 @@ def test_a_journal_at_its_size_limit_refuses_appends_and_still_settles(tmp_path:
         stats = await journal.stats()
         assert (stats.writable, journal.is_writable) == (False, True)
         await journal.settle(
-            [(lease, [Part((0,), "dead", "timeout", detail=b"d" * 9000)]) for lease in leases]
+            [(lease, [Part((0,), "dead", "timeout", details=(b"d" * 9000,))]) for lease in leases]
         )
         await journal.settle([(lease, [Part((1,), "retry", "retry", 1, 2)]) for lease in leases])
         assert (await journal.depth(1)).stored == len(leases) * 49
