@@ -56,9 +56,11 @@ class Config:
     zygote_age_max_h: int = _int(24, 1, 8_760, "hours a zygote forks workers before another takes its place")
     frame_ms: int = _int(20, 1, 1_000, "work that a worker is sent at a time")
     memory_queue_mib: int = _int(64, 1, 16_384, "events kept in memory; the rest waits on disk")
-    retry_first_ms: int = _int(1_000, 10, 3_600_000, "pause before the first retry")
+    retry_first_ms: int = _int(1_000, 10, 3_600_000, "about the pause before the first retry")
     retry_cap_ms: int = _int(900_000, 10, 86_400_000, "the longest pause between retries")
     retry_for_s: int = _int(14_400, 1, 2_592_000, "how long after acceptance a failure is retried")
+    rate_per_s: int = _int(0, 0, 1_000_000, "deliveries of a destination a second; 0 is no limit")
+    queue_events: int = _int(0, 0, 1_000_000_000, "events stored of a destination; 0 is no limit")
     drain_timeout_s: int = _int(10, 0, 3_600, "how long a stop waits for what is running")
     journal_size_max_mib: int = _int(0, 0, 1 << 24, "the journal's limit on disk; 0 is none")
     shelf_days: int = _int(7, 1, 3_650, "how long dead and discarded events are kept")
@@ -72,13 +74,7 @@ class Config:
     @property
     def limits(self) -> Limits:
         """A destination's limits where it says nothing."""
-        return Limits(
-            timeout_ms=self.timeout_ms,
-            memory_mib=self.memory_mib,
-            concurrency=self.concurrency,
-            batch_size=self.batch_size,
-            batch_wait_ms=self.batch_wait_ms,
-        )
+        return Limits(**{name: getattr(self, name) for name in LIMIT_NAMES})
 
 
 LIMIT_NAMES: Final = tuple(name for name, _ in LIMIT_OPTIONS)
@@ -111,10 +107,7 @@ def load(path: Path | None, overrides: Mapping[str, Any], env: Mapping[str, str]
         except ValueError as error:
             problems.append(str(error))
     joined = Config(**checked)
-    if joined.retry_first_ms > joined.retry_cap_ms:
-        problems.append(
-            f"retry_first_ms ({joined.retry_first_ms}) is more than retry_cap_ms ({joined.retry_cap_ms})"
-        )
+    problems += _contradictions(joined.limits)
     if problems:
         raise ConfigurationError(
             "; ".join(problems), remedy="engine/docs/operations.md lists every setting with its bounds"
@@ -166,6 +159,12 @@ def _check_int(name: str, value: Any, metadata: Mapping[str, Any]) -> int:
     return number
 
 
+def _contradictions(limits: Limits) -> list[str]:
+    if limits.retry_first_ms > limits.retry_cap_ms:
+        return [f"retry_first_ms ({limits.retry_first_ms}) is more than retry_cap_ms ({limits.retry_cap_ms})"]
+    return []
+
+
 def check_limits(limits: Mapping[str, Any], defaults: Limits) -> Limits:
     """A destination's limits over the daemon's. Raises `UsageError` with everything that is wrong."""
     problems, checked = [], {}
@@ -177,9 +176,11 @@ def check_limits(limits: Mapping[str, Any], defaults: Limits) -> Limits:
             checked[name] = _check(name, value)
         except ValueError as error:
             problems.append(str(error))
+    joined = replace(defaults, **checked)
+    problems += _contradictions(joined)
     if problems:
         raise UsageError("; ".join(problems), remedy="choose a value within the bounds")
-    return Limits(**{**{name: getattr(defaults, name) for name in LIMIT_NAMES}, **checked})
+    return joined
 
 
 def settings_table() -> list[tuple[str, str, str, str]]:

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvloop
 
+from engine import clock_mark
 from engine.api.unix import UnixServer
 from engine.clock import SystemClock
 from engine.config import Config, check_limits
 from engine.dispatch.core import Core
 from engine.dispatch.dispatcher import Dispatcher
 from engine.dispatch.intake import Intake
-from engine.dispatch.retrying import RetryPolicy
 from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import ConfigurationError, Unavailable
 from engine.events import encode_events
@@ -70,9 +70,8 @@ def lock_data_dir(path: Path) -> Iterator[None]:
 async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.Event) -> None:
     """Run until `stop` is set. Raises `EngineError` if it can't start."""
     loop = asyncio.get_running_loop()
-    clock = SystemClock()
     data_dir = Path(config.data_dir)
-    with lock_data_dir(data_dir):
+    with lock_data_dir(data_dir), clock_mark.kept(data_dir / "clock", loop) as clock:
         registry = Registry.open(data_dir / "registry.db", clock=clock)
         journal = SqliteJournal.open(
             data_dir / "journal.db",
@@ -98,7 +97,6 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             pool=pool,
             clock=clock,
             rng=random.Random(),  # noqa: S311  jitter, not secrets
-            retry_policy=RetryPolicy(config.retry_first_ms, config.retry_cap_ms, config.retry_for_s * 1000),
             frame_ms=config.frame_ms,
             memory_queue_mib=config.memory_queue_mib,
             loop=loop,

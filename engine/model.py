@@ -12,15 +12,39 @@ if TYPE_CHECKING:
 
     from sandbox.wire import Events, Handler
 
-# How an outcome is treated: FACTS of the document's "Handling batching errors" table, and its list of thrown errors.
-DONE_CODES: Final = frozenset({"delivered", "filtered"})
-RETRIED_CODES: Final = frozenset({"retry", "timeout", "memory_limit", "crashed", "load_failed"})
-COUNTED_CODES: Final = frozenset({"unsupported_event_type", "dropped", "filtered"})
-"""Counted, not kept on the shelf, and no failures."""
-FAILED_CODES: Final = frozenset({"bad_request", "retry", "timeout", "memory_limit", "crashed", "load_failed"})
-"""What health and the circuit breaker count; `message_rejected` is the event's fault, not the function's."""
-ATTEMPTS_MAX: Final = {"memory_limit": 3, "crashed": 3}
-"""After so many attempts these codes end in dead; the others only by age."""
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What an outcome code means for a delivery."""
+
+    kind: str
+    """Of `PART_KINDS`; `retry` ends in `dead` when its time, or `attempts_max`, is over."""
+    is_failure: bool = False
+    """Counted as failed by health and the circuit breaker."""
+    attempts_max: int = 0
+    """0: only time bounds the attempts."""
+    runs_alone: bool = False
+    """Its next attempt has no others beside it."""
+
+
+OUTCOMES: Final = {
+    "delivered": Treatment("delivered"),
+    "bad_request": Treatment("discarded", is_failure=True),
+    "invalid_settings": Treatment("discarded"),
+    "message_rejected": Treatment("discarded"),
+    "unsupported_event_type": Treatment("counted"),
+    "dropped": Treatment("counted"),
+    "retry": Treatment("retry", is_failure=True),
+    "filtered": Treatment("counted"),
+    "timeout": Treatment("retry", is_failure=True),
+    "memory_limit": Treatment("retry", is_failure=True, attempts_max=3),
+    "crashed": Treatment("retry", is_failure=True, attempts_max=3, runs_alone=True),
+    "load_failed": Treatment("retry", is_failure=True),
+}
+"""The one table of outcome codes. `message_rejected` is the event's fault and `invalid_settings` whoever deployed: no failures."""
+COUNTED_CODES: Final = frozenset(code for code, how in OUTCOMES.items() if how.kind == "counted")
+"""Counted, not kept on the shelf."""
+FAILED_CODES: Final = frozenset(code for code, how in OUTCOMES.items() if how.is_failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +57,16 @@ class Limits:
     console_bytes: int = CONSOLE_BYTES_MAX
     batch_size: int = 20
     batch_wait_ms: int = 10_000
+    retry_first_ms: int = 1_000
+    """About how long the first pause is; it doubles with each attempt."""
+    retry_cap_ms: int = 900_000
+    """No pause is longer, but one that the handler asked for."""
+    retry_for_s: int = 14_400
+    """From acceptance; a failure after that is the last."""
+    rate_per_s: int = 0
+    """Deliveries handed to workers; 0 is no limit."""
+    queue_events: int = 0
+    """Deliveries stored; 0 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +91,17 @@ class FunctionVersion:
     def is_batching(self) -> bool:
         """The module defines `on_batch`."""
         return any(handler.event_type == "batch" for handler in self.handlers)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A time in which a destination was stopped by hand, or quarantined. Its deliveries' time for retries stood still."""
+
+    state: str
+    """`paused` or `quarantined`."""
+    since_ms: int
+    until_ms: int | None = None
+    """None while it lasts."""
 
 
 @dataclass(frozen=True, slots=True)

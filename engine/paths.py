@@ -14,6 +14,11 @@ LIMIT_OPTIONS: Final = (
     ("concurrency", "Invocations at once."),
     ("batch_size", "Events that close a batch."),
     ("batch_wait_ms", "The longest that a batch waits."),
+    ("retry_first_ms", "About the first pause before a retry."),
+    ("retry_cap_ms", "The longest pause between retries."),
+    ("retry_for_s", "How long after acceptance a failure is retried."),
+    ("rate_per_s", "Deliveries a second; 0 is no limit."),
+    ("queue_events", "Events that may be stored; 0 is no limit."),
 )
 """Limits that a destination may choose: name and what it means."""
 

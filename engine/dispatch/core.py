@@ -10,6 +10,8 @@ from engine.dispatch.intake import Submit
 from engine.dispatch.lane import Lane
 from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import Conflict, NotFound
+from engine.model import FAILED_CODES
+from engine.paths import LIMIT_OPTIONS
 from engine.records.recent import Recent
 from sandbox import wire
 
@@ -162,11 +164,7 @@ class Core:
 
     def _summary(self, lane: Lane) -> dict[str, Any]:
         destination, recent = lane.destination, lane.recent
-        failed = sum(
-            count
-            for code, count in recent.by_code.items()
-            if code not in {"delivered", "filtered", "dropped"}
-        )
+        failed = sum(count for code, count in recent.by_code.items() if code in FAILED_CODES)
         return {
             "name": destination.name,
             "version": destination.version.number,
@@ -185,19 +183,12 @@ class Core:
         lane = self._lane(name)
         destination = lane.destination
         depth = await self._journal.depth(destination.id)
-        limits = destination.limits
         names = wire.unpack_limited(destination.settings, items_max=1000, map_max=1000)
         return {
             **self._summary(lane),
             "handlers": [_handler_map(handler) for handler in destination.version.handlers],
             "settings": sorted(names) if isinstance(names, dict) else [],
-            "limits": {
-                "timeout_ms": limits.timeout_ms,
-                "memory_mib": limits.memory_mib,
-                "concurrency": limits.concurrency,
-                "batch_size": limits.batch_size,
-                "batch_wait_ms": limits.batch_wait_ms,
-            },
+            "limits": {name: getattr(destination.limits, name) for name, _ in LIMIT_OPTIONS},
             "stored": depth.stored,
             "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
             "by_code": dict(lane.recent.by_code),

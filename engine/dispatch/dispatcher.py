@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.dispatch.lane import Lane
-    from engine.dispatch.retrying import RetryPolicy
     from engine.dispatch.tally import Tally
     from engine.journal.contract import Journal
     from engine.model import Destination, Lease
@@ -44,7 +43,6 @@ class Dispatcher:
         pool: Pool,
         clock: Clock,
         rng: random.Random,
-        retry_policy: RetryPolicy,
         frame_ms: int,
         memory_queue_mib: int,
         loop: asyncio.AbstractEventLoop,
@@ -71,7 +69,6 @@ class Dispatcher:
             tasks=self._tasks,
             clock=clock,
             rng=rng,
-            retry_policy=retry_policy,
             loop=loop,
         )
         self._reports = Reports(assigner=self._assigner, settler=self._settler, clock=clock)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from engine.dispatch.tally import Tally
-    from engine.model import Destination, Lease
+    from engine.model import Destination, Lease, Stop
     from engine.records.recent import Recent
     from engine.workers.worker import Worker
 
@@ -28,8 +28,8 @@ class Work:
     """Deliveries whose attempt hasn't ended."""
     delivered: int = 0
     """Ended as delivered, not yet settled."""
-    failed: dict[str, list[tuple[int, int, bytes]]] = field(default_factory=dict)
-    """Code → (index, after_ms, detail) of those that ended otherwise, not yet settled."""
+    failed: dict[tuple[str, int], list[tuple[int, bytes]]] = field(default_factory=dict)
+    """(code, after_ms) → (index, detail) of those that ended otherwise, not yet settled."""
     waiters: list[tuple[int, int, Tally]] = field(default_factory=list)
     """(start, stop, tally) of the submits it came from, in order; only until the first outcome."""
     since: float = 0.0
@@ -58,6 +58,8 @@ class Lane:
     destination: Destination
     recent: Recent
     state: LaneState = LaneState.RUNNING
+    stops: tuple[Stop, ...] = ()
+    """When it was stopped by hand, the oldest first."""
     ready: deque[Run] = field(default_factory=deque)
     """Not yet sent. Those in `suspects` go first, each alone."""
     suspects: deque[Run] = field(default_factory=deque)

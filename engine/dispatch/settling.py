@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import retrying
-from engine.model import ATTEMPTS_MAX, COUNTED_CODES, Part
+from engine.model import OUTCOMES, Part
 from engine.records.recent import Attempt
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.dispatch.backlog import Backlog
     from engine.dispatch.lane import Lane, Work
-    from engine.dispatch.retrying import RetryPolicy
     from engine.dispatch.tasks import Tasks
     from engine.journal.contract import Journal
-    from engine.model import Chunk, Lease
+    from engine.model import Lease
 
 SETTLE_AFTER_S: Final = 0.25
 """A chunk whose last deliveries are slow is settled in parts after this long."""
@@ -42,7 +41,6 @@ class Settler:
         tasks: Tasks,
         clock: Clock,
         rng: random.Random,
-        retry_policy: RetryPolicy,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._lanes = lanes
@@ -51,7 +49,6 @@ class Settler:
         self._tasks = tasks
         self._clock = clock
         self._rng = rng
-        self._retry_policy = retry_policy
         self._loop = loop
         self._unsettled: dict[int, Work] = {}
         self._finished: list[Work] = []
@@ -71,13 +68,12 @@ class Settler:
         self, work: Work, place: int, code: str, *, after_ms: int = 0, detail: bytes, now: float
     ) -> None:
         """One delivery of a chunk ended otherwise, or its attempt is to be shown to somebody."""
-        chunk = work.lease.chunk
         if code == "delivered":
             work.delivered |= 1 << place
             kind = "delivered"
         else:
-            work.failed.setdefault(code, []).append((place, after_ms, detail))
-            kind = self._verdict(code, chunk, after_ms).kind
+            work.failed.setdefault((code, after_ms), []).append((place, detail))
+            kind = self._verdict(work, code, after_ms).kind
         self._record(work, place, code, detail)
         if work.waiters:
             work.tell(place, 1, kind, code, detail)
@@ -105,14 +101,15 @@ class Settler:
             work.since = now
             self._unsettled[work.lease.id] = work
 
-    def _verdict(self, code: str, chunk: Chunk, after_ms: int) -> retrying.Verdict:
+    def _verdict(self, work: Work, code: str, after_ms: int) -> retrying.Verdict:
+        lane, chunk, now_ms = work.lane, work.lease.chunk, self._clock.now_ms()
         return retrying.decide(
             code,
             attempt=chunk.attempt,
-            accepted_ms=chunk.accepted_ms,
-            now_ms=self._clock.now_ms(),
+            age_ms=retrying.age_of(chunk.accepted_ms, now_ms, lane.stops),
+            now_ms=now_ms,
             after_ms=after_ms,
-            policy=self._retry_policy,
+            limits=lane.destination.limits,
             rng=self._rng,
         )
 
@@ -156,25 +153,24 @@ class Settler:
                 self._backlog.wake(lane, min(dues))
 
     def _parts(self, work: Work) -> list[Part]:
-        """What ended of a chunk as parts: one of the delivered, and one a code, with one due time each."""
+        """What ended of a chunk as parts: one of the delivered, and one a code and wish, with one due time each."""
         parts = []
         if work.delivered:
             mask, work.delivered = work.delivered, 0
             parts.append(Part(_places(mask), "delivered"))
         failed, work.failed = work.failed, {}
-        chunk = work.lease.chunk
-        for code, entries in failed.items():
-            verdict = self._verdict(code, chunk, max(after_ms for _, after_ms, _ in entries))
+        for (code, after_ms), entries in failed.items():
+            verdict = self._verdict(work, code, after_ms)
             work.lane.recent.count_verdict(verdict.kind, len(entries))
             parts.append(
                 Part(
-                    tuple(place for place, _, _ in entries),
+                    tuple(place for place, _ in entries),
                     verdict.kind,
                     code,
                     verdict.due_ms,
-                    chunk.attempt + 1,
-                    alone=code in ATTEMPTS_MAX,
-                    details=() if code in COUNTED_CODES else tuple(detail for _, _, detail in entries),
+                    work.lease.chunk.attempt + 1,
+                    alone=OUTCOMES[code].runs_alone,
+                    details=() if verdict.kind == "counted" else tuple(detail for _, detail in entries),
                 )
             )
         return parts
