@@ -214,6 +214,16 @@ class AsyncClient:
         removed: dict[str, Any] = await self.call("remove", name=name, discard=discard)
         return removed
 
+    async def pause(self, name: str) -> dict[str, Any]:
+        """Let a destination's events wait, their time for retries too. Raises `NotFound`."""
+        paused: dict[str, Any] = await self.call("pause", name=name)
+        return paused
+
+    async def resume(self, name: str) -> dict[str, Any]:
+        """End a pause, a quarantine, or what the circuit breaker closed. Raises `NotFound`."""
+        resumed: dict[str, Any] = await self.call("resume", name=name)
+        return resumed
+
     async def stats(self) -> dict[str, Any]:
         """The daemon as a whole."""
         stats: dict[str, Any] = await self.call("stats")

@@ -203,6 +203,16 @@ class Client:
         removed: dict[str, Any] = self.call("remove", name=name, discard=discard)
         return removed
 
+    def pause(self, name: str) -> dict[str, Any]:
+        """Let a destination's events wait, their time for retries too. Raises `NotFound`."""
+        paused: dict[str, Any] = self.call("pause", name=name)
+        return paused
+
+    def resume(self, name: str) -> dict[str, Any]:
+        """End a pause, a quarantine, or what the circuit breaker closed. Raises `NotFound`."""
+        resumed: dict[str, Any] = self.call("resume", name=name)
+        return resumed
+
     def stats(self) -> dict[str, Any]:
         """The daemon as a whole."""
         stats: dict[str, Any] = self.call("stats")

@@ -112,6 +112,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             limits=lambda limits: check_limits(limits, config.limits),
         )
         dispatcher.on_version_compiled(core.version_compiled)
+        dispatcher.gate.on_quarantined = core.quarantined
         server = UnixServer(core, Path(config.socket), config.socket_mode)
         try:
             await pool.start()

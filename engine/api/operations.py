@@ -114,6 +114,14 @@ async def _remove(core: Core, request: Remove) -> Any:
     return await core.remove(request.name, discard=request.discard)
 
 
+async def _pause(core: Core, request: Named) -> Any:
+    return core.pause(request.name)
+
+
+async def _resume(core: Core, request: Named) -> Any:
+    return core.resume(request.name)
+
+
 async def _stats(core: Core, _request: Nothing) -> Any:
     return await core.stats()
 
@@ -141,6 +149,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "list": Operation(Nothing, _list),
     "show": Operation(Named, _show),
     "remove": Operation(Remove, _remove),
+    "pause": Operation(Named, _pause),
+    "resume": Operation(Named, _resume),
     "stats": Operation(Nothing, _stats),
     "workers": Operation(Nothing, _workers),
     "logs": Operation(Logs, _logs, is_stream=True),

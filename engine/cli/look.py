@@ -1,4 +1,4 @@
-"""`engine list`, `show`, `remove`, `stats`, `workers`."""
+"""`engine list`, `show`, `remove`, `pause`, `resume`, `stats`, `workers`."""
 
 from __future__ import annotations
 
@@ -62,6 +62,32 @@ def remove_command(name: str, discard: bool, is_json: bool) -> None:
         output.as_json(removed)
     else:
         click.echo(f"removed {output.clean(name)}; {removed['discarded']} stored events discarded")
+
+
+@click.command("pause")
+@click.argument("name")
+@_json
+def pause_command(name: str, is_json: bool) -> None:
+    """Let a destination's events wait until it is resumed; their time for retries stands still."""
+    with Client() as client:
+        _state(client.pause(name), is_json=is_json)
+
+
+@click.command("resume")
+@click.argument("name")
+@_json
+def resume_command(name: str, is_json: bool) -> None:
+    """Let a destination go on: after a pause, a quarantine, or when the circuit breaker stopped it."""
+    with Client() as client:
+        _state(client.resume(name), is_json=is_json)
+
+
+def _state(answer: dict[str, Any], *, is_json: bool) -> None:
+    if is_json:
+        output.as_json(answer)
+    else:
+        was = "" if answer["changed"] else " already"
+        click.echo(f"{output.clean(answer['name'])} is{was} {answer['state']}")
 
 
 @click.command("stats")

@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "list": ("engine.cli.look", "List destinations."),
     "show": ("engine.cli.look", "Show one destination."),
     "remove": ("engine.cli.look", "Remove a destination."),
+    "pause": ("engine.cli.look", "Let a destination's events wait."),
+    "resume": ("engine.cli.look", "Let a destination go on."),
     "stats": ("engine.cli.look", "Show what the daemon has done."),
     "workers": ("engine.cli.look", "Show the worker processes."),
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from engine.dispatch import batching, scheduling
-from engine.dispatch.states import WORKING
+from engine.dispatch import batching, pacing, scheduling
+from engine.dispatch.states import WORKING, LaneState
 from engine.workers.states import WorkerState
 from sandbox import wire
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from engine.dispatch.lane import Lane
     from engine.journal.contract import Journal
     from engine.workers.pool import Pool
-    from engine.workers.worker import Listener, Worker
+    from engine.workers.worker import Listener, Run, Worker
+
+ENDING: Final = frozenset({WorkerState.DRAINING, WorkerState.KILLED, WorkerState.STOPPED})
+ROOM_UNBOUNDED: Final = 1 << 30
 
 
 class Assigner:
@@ -39,6 +43,8 @@ class Assigner:
         """Worker id → whose it is."""
         self.listener: Listener | None = None
         """Who hears what workers report."""
+        self.is_draining = False
+        """Batches don't wait for more any longer."""
         self.is_closed = False
         """Nothing more is handed out."""
         self._lanes = lanes
@@ -74,8 +80,9 @@ class Assigner:
 
     def forget(self, lane: Lane) -> None:
         """A destination is removed: nothing of it is handed out, and its workers end."""
-        if lane.batch_timer:
-            lane.batch_timer.cancel()
+        for timer in (lane.batch_timer, lane.rate_timer):
+            if timer:
+                timer.cancel()
         lane.ready.clear()
         lane.suspects.clear()
         lane.ready_events = 0
@@ -85,26 +92,18 @@ class Assigner:
     # --- Filling workers
 
     def _feed(self, lane: Lane) -> None:
-        usable = [
-            w
-            for w in lane.workers
-            if w.state not in {WorkerState.DRAINING, WorkerState.KILLED, WorkerState.STOPPED}
-        ]
+        usable = [worker for worker in lane.workers if worker.state not in ENDING]
         for worker in usable:
             while self._give(lane, worker):
                 pass
             if not lane.ready_events:
                 return
-        if (
-            lane.destination.version.is_batching
-            and not lane.suspects
-            and usable
-            and not self._batch_is_due(lane)
-        ):
+        room = self._room(lane)
+        if not room or (self._is_collecting(lane) and not self._closing(lane).count):
             return
         now = self._clock.monotonic()
         wanted = scheduling.workers_wanted(
-            ready=lane.ready_events,
+            ready=min(lane.ready_events, room),
             mean=lane.mean_us,
             bound=len(usable),
             running_us=max((worker.running_us(now) for worker in usable), default=0.0),
@@ -120,30 +119,69 @@ class Assigner:
             self._give(lane, worker_bound)
 
     def _give(self, lane: Lane, worker: Worker) -> bool:
+        room = self._room(lane)
+        if not room or not lane.ready_events:
+            return False
         if worker.state is WorkerState.SUSPENDED:
             self._load(lane, worker)
         flags = wire.INVOKE_VERBOSE if lane.recent.is_followed else 0
-        if lane.suspects:
-            if worker.in_flight:
-                return False
-            lane.ready_events -= 1
-            worker.send([lane.suspects.popleft()], flags | wire.INVOKE_ALONE)
-            return True
-        if not lane.ready or worker.holds_suspect:
-            return False
-        if lane.destination.version.is_batching:
+        if lane.suspects or lane.state is LaneState.PROBING:
+            return self._give_alone(lane, worker, flags)
+        if self._is_collecting(lane):
             return self._give_batch(lane, worker, flags)
-        slots = lane.destination.limits.concurrency if lane.destination.version.has_async else 1
-        room = (
-            scheduling.allowance(lane.mean_us, frame_ms=self._frame_ms, concurrency=slots) - worker.in_flight
-        )
-        if room <= 0:
+        return self._give_frame(lane, worker, flags, room)
+
+    def _give_alone(self, lane: Lane, worker: Worker, flags: int) -> bool:
+        if worker.in_flight:
             return False
-        for run in lane.take(min(room, wire.CHUNK_EVENTS_MAX)):
-            worker.send([run], flags)
+        run = lane.take_alone()
+        self._send(lane, worker, [run], flags | wire.INVOKE_ALONE | _batch_flag(lane, run))
         return True
 
+    def _give_frame(self, lane: Lane, worker: Worker, flags: int, room: int) -> bool:
+        slots = lane.destination.limits.concurrency if lane.destination.version.has_async else 1
+        allowance = scheduling.allowance(lane.mean_us, frame_ms=self._frame_ms, concurrency=slots)
+        room = min(room, allowance - worker.in_flight, wire.CHUNK_EVENTS_MAX)
+        if room <= 0 or worker.holds_suspect:
+            return False
+        for run in lane.take(room):
+            self._send(lane, worker, [run], flags)
+        return True
+
+    def _send(self, lane: Lane, worker: Worker, runs: list[Run], flags: int) -> None:
+        if lane.destination.limits.rate_per_s:
+            lane.bucket = pacing.take(lane.bucket, sum(map(len, runs)))
+        if flags & wire.INVOKE_BATCH:
+            lane.batches[worker.id] = False
+        worker.send(runs, flags)
+
+    def _room(self, lane: Lane) -> int:
+        """How many deliveries may be handed out now, for its rate and its breaker; asks again when there is some."""
+        room = ROOM_UNBOUNDED
+        if lane.state is LaneState.PROBING:
+            room = 0 if lane.in_flight else 1
+        elif lane.breaker.room:
+            room = max(0, lane.breaker.room - lane.in_flight)
+        rate_per_s = lane.destination.limits.rate_per_s
+        if rate_per_s and room:
+            lane.bucket = pacing.fill(lane.bucket, rate_per_s=rate_per_s, now_s=self._clock.monotonic())
+            wait_s = pacing.wait_s(lane.bucket, rate_per_s=rate_per_s)
+            if wait_s and lane.rate_timer is None:
+                lane.rate_timer = self._loop.call_later(wait_s, self._rate_waited, lane)
+            room = 0 if wait_s else min(room, int(lane.bucket.tokens))
+        return room
+
+    def _rate_waited(self, lane: Lane) -> None:
+        lane.rate_timer = None
+        self.pump(lane)
+
     # --- Batches
+
+    @staticmethod
+    def _is_collecting(lane: Lane) -> bool:
+        """Its events wait for each other. Those that run alone don't."""
+        is_alone = bool(lane.suspects) or lane.state is LaneState.PROBING
+        return lane.destination.version.is_batching and not is_alone
 
     def _give_batch(self, lane: Lane, worker: Worker, flags: int) -> bool:
         if worker.in_flight:
@@ -153,33 +191,38 @@ class Assigner:
             return False
         runs = lane.take(closing.count)
         if closing.as_batch:
-            worker.send(runs, flags | wire.INVOKE_BATCH)
+            self._send(lane, worker, runs, flags | wire.INVOKE_BATCH)
         else:
             for run in runs:
-                worker.send([run], flags)
+                self._send(lane, worker, [run], flags)
         return True
 
     def _closing(self, lane: Lane) -> batching.Closing:
-        limits, version = lane.destination.limits, lane.destination.version
-        now = self._clock.monotonic()
+        limits = lane.destination.limits
+        waited_s = self._clock.monotonic() - lane.ready[0].owner.queued_at if lane.ready else 0.0
+        types = itertools.chain.from_iterable(run.events.types for run in lane.ready)
         closing = batching.close(
-            ready=lane.ready_events,
             sizes=(size for run in lane.ready for size in run.events.sizes),
-            waited_ms=round((now - lane.ready[0].owner.queued_at) * 1000) if lane.ready else 0,
+            waited_ms=round(waited_s * 1000),
             batch_size=limits.batch_size,
             batch_wait_ms=limits.batch_wait_ms,
-            has_single=len(version.handlers) > 1,
+            has_single=all(_has_handler(lane, kind) for kind in itertools.islice(types, limits.batch_size)),
+            is_last=self.is_draining,
         )
         if not closing.count and lane.ready and lane.batch_timer is None:
             lane.batch_timer = self._loop.call_later(closing.wait_ms / 1000, self._batch_waited, lane)
         return closing
 
-    def _batch_is_due(self, lane: Lane) -> bool:
-        return bool(self._closing(lane).count)
-
     def _batch_waited(self, lane: Lane) -> None:
         lane.batch_timer = None
         self.pump(lane)
+
+    def close_batches(self) -> None:
+        """The daemon stops: what was collected for batches goes now, where a worker is free for it."""
+        self.is_draining = True
+        for lane in self._lanes.values():
+            if self._is_collecting(lane):
+                self.pump(lane)
 
     # --- Binding workers
 
@@ -187,9 +230,7 @@ class Assigner:
         now = self._clock.monotonic()
         if lane.not_before > now:
             return None
-        if not is_first and (self._starved or not self._pool.has_slot()):
-            return None
-        if lane.destination.version.is_batching and not lane.suspects and not self._batch_is_due(lane):
+        if not is_first and not self._may_grow():
             return None
         worker = self._pool.take_spare()
         if worker is None:
@@ -201,6 +242,13 @@ class Assigner:
         lane.workers.append(worker)
         self.lane_of[worker.id] = lane
         return worker
+
+    def _may_grow(self) -> bool:
+        """A destination may have another worker only while the last slots and the last spare are left to those without one."""
+        options = self._pool.options
+        if self._starved or self._pool.spares_ready < min(2, options.spares):
+            return False
+        return self._pool.slots_free > scheduling.slots_reserved(options.workers_max)
 
     def _starve(self, lane: Lane) -> None:
         """It has work and no worker: it is next when a spare is ready or a slot is free."""
@@ -227,3 +275,14 @@ class Assigner:
         )
         assert self.listener is not None
         worker.load(frame, listener=self.listener, bound_to=destination.name)
+
+
+def _has_handler(lane: Lane, kind: int) -> bool:
+    name = wire.EVENT_TYPES[kind]
+    return any(handler.event_type == name for handler in lane.destination.version.handlers)
+
+
+def _batch_flag(lane: Lane, run: Run) -> int:
+    """A single event of a type that only `on_batch` takes is a batch of one."""
+    is_batching = lane.destination.version.is_batching
+    return wire.INVOKE_BATCH if is_batching and not _has_handler(lane, run.events.types[0]) else 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import scheduling
 from engine.dispatch.lane import Work
+from engine.dispatch.states import WORKING
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ class Backlog:
     def accept(self, lane: Lane, lease: Lease, waiters: list[tuple[int, int, Tally]]) -> None:
         """Take a chunk that has just become durable; keep it in memory if there is room and nothing older on disk."""
         size = len(lease.chunk.events.bodies)
-        if lane.has_backlog or self.held_bytes + size > self._held_bytes_max or lane.is_removed:
-            self._journal.release([lease])
-            if waiters:
-                lane.waiters[lease.id] = waiters
-            lane.has_backlog, lane.backlog_turn = True, lane.backlog_turn + 1
+        if (
+            lane.has_backlog
+            or self.held_bytes + size > self._held_bytes_max
+            or lane.state not in WORKING
+            or self.is_closed
+        ):
+            self._release(lane, lease, waiters)
         else:
             self._queue(lane, lease, waiters)
         self.on_ready(lane)
@@ -71,6 +74,26 @@ class Backlog:
         lane.held_bytes += size
         work = Work(lane, lease, lease.remaining, waiters=waiters, queued_at=self._clock.monotonic())
         lane.queue(work)
+
+    def _release(self, lane: Lane, lease: Lease, waiters: list[tuple[int, int, Tally]]) -> None:
+        self._journal.release([lease])
+        if waiters and not lane.is_removed:
+            lane.waiters[lease.id] = waiters
+        lane.has_backlog, lane.backlog_turn = True, lane.backlog_turn + 1
+
+    def spill(self, lane: Lane) -> None:
+        """A lane that isn't worked on takes no memory: give back the chunks of which nothing runs or waits to be settled."""
+        if lane.state in WORKING:
+            return
+        ready: dict[Work, int] = {}
+        for run in (*lane.ready, *lane.suspects):
+            ready[run.owner] = ready.get(run.owner, 0) | ((1 << len(run)) - 1) << run.start
+        spilled = {work for work, bits in ready.items() if bits == work.lease.remaining}
+        for work in ready:  # in their order
+            if work in spilled:
+                self.let_go(lane, len(work.lease.chunk.events.bodies))
+                self._release(lane, work.lease, work.waiters)
+        lane.drop(spilled)
 
     def let_go(self, lane: Lane, size_bytes: int) -> None:
         """So many bytes of its events are settled."""
@@ -113,7 +136,7 @@ class Backlog:
 
     def _lease_more(self, lane: Lane, *, is_due: bool = False) -> None:
         is_short = lane.ready_events < scheduling.EVENTS_IN_FLIGHT_MAX
-        if lane.is_leasing or self.is_closed or lane.is_removed or not (is_short or is_due):
+        if lane.is_leasing or self.is_closed or lane.state not in WORKING or not (is_short or is_due):
             return
         if self.held_bytes >= self._held_bytes_max and lane.ready:
             return
@@ -126,7 +149,7 @@ class Backlog:
             leases = await self._journal.lease(
                 lane.destination.id, self._clock.now_ms(), chunks_max=LEASE_CHUNKS, bytes_max=LEASE_BYTES
             )
-            if lane.is_removed:
+            if lane.state not in WORKING:
                 self._journal.release(leases)
                 return
             for lease in leases:

@@ -25,19 +25,28 @@ class Closing:
 
 
 def close(
-    *, ready: int, sizes: Iterable[int], waited_ms: int, batch_size: int, batch_wait_ms: int, has_single: bool
+    *,
+    sizes: Iterable[int],
+    waited_ms: int,
+    batch_size: int,
+    batch_wait_ms: int,
+    has_single: bool,
+    is_last: bool = False,
 ) -> Closing:
-    """Decide for `ready` collected events of `sizes` bytes, the oldest of which has waited `waited_ms`."""
-    if ready == 0:
-        return Closing(0, wait_ms=batch_wait_ms)
-    fitting, total = 0, 0
+    """Decide for collected events of `sizes` bytes, in their order, the oldest of which has waited `waited_ms`.
+
+    `has_single` if each of them has a handler of its own, `is_last` if no more will be collected: the daemon stops.
+    """
+    count, total = 0, 0
     for size in sizes:
-        if fitting == batch_size or (fitting and total + size > BATCH_BYTES_MAX):
-            return Closing(fitting)
-        fitting, total = fitting + 1, total + size
-    if fitting >= batch_size:
-        return Closing(fitting)
+        if count and total + size > BATCH_BYTES_MAX:
+            return Closing(count)
+        count, total = count + 1, total + size
+        if count == batch_size:
+            return Closing(count)
+    if count == 0:
+        return Closing(0, wait_ms=batch_wait_ms)
     if waited_ms < batch_wait_ms:
-        return Closing(0, wait_ms=batch_wait_ms - waited_ms)
-    is_sparse = ready * 1000 < batch_wait_ms
-    return Closing(fitting, as_batch=not (is_sparse and has_single))
+        return Closing(count) if is_last else Closing(0, wait_ms=batch_wait_ms - waited_ms)
+    is_sparse = count * 1000 < waited_ms
+    return Closing(count, as_batch=not (is_sparse and has_single))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.dispatch.intake import Submit
 from engine.dispatch.lane import Lane
+from engine.dispatch.states import STOPPED_BY_HAND, LaneState
 from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import Conflict, NotFound
 from engine.model import FAILED_CODES
@@ -64,7 +65,9 @@ class Core:
                 self._dispatcher.wake(lane, due_ms)
 
     def _open_lane(self, destination: Destination) -> Lane:
-        lane = Lane(destination, Recent())
+        lane = Lane(destination, Recent(), stops=self._registry.stops(destination.id))
+        if lane.stops and lane.stops[-1].until_ms is None:
+            lane.become(LaneState(lane.stops[-1].state))
         self._by_name[destination.name] = self._dispatcher.lanes[destination.id] = lane
         return lane
 
@@ -155,6 +158,30 @@ class Core:
             return [result_map(code, detail) for code, detail in await trial.invoke(events, batch=batch)]
         finally:
             trial.close()
+
+    # --- Stopping and letting go on
+
+    def pause(self, name: str) -> dict[str, Any]:
+        """Hand nothing more to a destination's workers; its events wait, and their time for retries stands still."""
+        lane = self._lane(name)
+        is_changed = lane.state not in STOPPED_BY_HAND
+        if is_changed:
+            lane.stops = self._registry.stop(lane.destination.id, LaneState.PAUSED)
+            self._dispatcher.gate.pause(lane)
+        return {"name": name, "state": str(lane.state), "changed": is_changed}
+
+    def resume(self, name: str) -> dict[str, Any]:
+        """End a pause or a quarantine, and what the circuit breaker has closed."""
+        lane = self._lane(name)
+        was = lane.state
+        if was in STOPPED_BY_HAND:
+            lane.stops = self._registry.resume(lane.destination.id)
+        self._dispatcher.gate.resume(lane)
+        return {"name": name, "state": str(lane.state), "changed": was is not lane.state}
+
+    def quarantined(self, lane: Lane) -> None:
+        """A worker of it left the sandbox: keep that it is stopped, beyond a restart."""
+        lane.stops = self._registry.stop(lane.destination.id, LaneState.QUARANTINED)
 
     # --- Looking
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from engine.dispatch.assigning import Assigner
 from engine.dispatch.backlog import Backlog
+from engine.dispatch.gate import Gate
 from engine.dispatch.reports import Reports
 from engine.dispatch.settling import Settler
-from engine.dispatch.states import LaneState
 from engine.dispatch.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -71,7 +71,15 @@ class Dispatcher:
             rng=rng,
             loop=loop,
         )
-        self._reports = Reports(assigner=self._assigner, settler=self._settler, clock=clock)
+        self.gate = Gate(backlog=self._backlog, clock=clock, rng=rng, loop=loop)
+        self.gate.on_open = self._go_on
+        self._reports = Reports(
+            assigner=self._assigner,
+            settler=self._settler,
+            gate=self.gate,
+            backlog=self._backlog,
+            clock=clock,
+        )
         self._assigner.listener = self._reports
         self._backlog.on_ready = self._assigner.pump
         self.accept: Callable[[Lane, Lease, list[tuple[int, int, Tally]]], None] = self._backlog.accept
@@ -107,19 +115,26 @@ class Dispatcher:
         lane = self.lanes[destination.id]
         lane.destination = destination
         lane.mean_us, lane.deaths, lane.not_before = None, 0, 0.0
+        self.gate.deploy(lane)
         for worker in list(lane.workers):
             worker.stop()
         self._assigner.pump(lane)
 
     def remove(self, lane: Lane) -> None:
         """Forget a destination; what its workers still do is not settled."""
-        lane.become(LaneState.REMOVED)
+        self.gate.forget(lane)
         self.lanes.pop(lane.destination.id, None)
         self._backlog.forget(lane)
         self._assigner.forget(lane)
 
+    def _go_on(self, lane: Lane) -> None:
+        """A lane may be given work again, of which some is on disk."""
+        self._assigner.pump(lane)
+        self._backlog.wake(lane, 0)
+
     async def drain(self, timeout_s: float) -> None:
-        """Hand nothing out any more; wait for what is running and for its settling, `timeout_s` at most."""
+        """Close batches and hand nothing else out; wait for what runs and for its settling, `timeout_s` at most."""
+        self._assigner.close_batches()
         self._assigner.is_closed = self._backlog.is_closed = True
         deadline = self._clock.monotonic() + timeout_s
         while self._clock.monotonic() < deadline and any(lane.in_flight for lane in self.lanes.values()):  # noqa: ASYNC110

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.dispatch.breaker import CLOSED, Breaker
+from engine.dispatch.pacing import Bucket
 from engine.dispatch.states import LaneState, check_transition
 from engine.workers.worker import Run
 
@@ -77,6 +79,13 @@ class Lane:
     due_timer: asyncio.TimerHandle | None = None
     due_at_ms: int | None = None
     batch_timer: asyncio.TimerHandle | None = None
+    batches: dict[int, bool] = field(default_factory=dict)
+    """Worker id → whether any event of the batch it runs has succeeded so far."""
+    breaker: Breaker = CLOSED
+    probe_timer: asyncio.TimerHandle | None = None
+    probe_at_ms: int | None = None
+    bucket: Bucket = field(default_factory=Bucket)
+    rate_timer: asyncio.TimerHandle | None = None
     deaths: int = 0
     """Workers that died in a row without an outcome between."""
     not_before: float = 0.0
@@ -126,6 +135,21 @@ class Lane:
             return
         for start, stop in reversed(_stretches(places)):
             self.ready.appendleft(work.run(start, stop))
+
+    def drop(self, works: set[Work]) -> None:
+        """Without what is ready of those chunks."""
+        for queue in (self.ready, self.suspects):
+            kept = [run for run in queue if run.owner not in works]
+            queue.clear()
+            queue.extend(kept)
+        self.ready_events = sum(len(run) for run in (*self.ready, *self.suspects))
+
+    def take_alone(self) -> Run:
+        """One delivery: a suspect, else the first that is ready."""
+        if self.suspects:
+            self.ready_events -= 1
+            return self.suspects.popleft()
+        return self.take(1)[0]
 
     def take(self, count: int) -> list[Run]:
         """Up to `count` deliveries from the front of `ready`."""

@@ -8,6 +8,7 @@ import structlog
 
 from engine.dispatch import scheduling
 from engine.dispatch.states import LaneState
+from engine.model import FAILED_CODES
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.dispatch.assigning import Assigner
+    from engine.dispatch.backlog import Backlog
+    from engine.dispatch.gate import Gate
     from engine.dispatch.lane import Lane
     from engine.dispatch.settling import Settler
     from engine.model import Destination
@@ -30,10 +33,14 @@ DEATHS_WITHOUT_CULPRIT_MAX: Final = 3
 class Reports:
     """Listener of every worker that the assigner bound."""
 
-    def __init__(self, *, assigner: Assigner, settler: Settler, clock: Clock) -> None:
+    def __init__(
+        self, *, assigner: Assigner, settler: Settler, gate: Gate, backlog: Backlog, clock: Clock
+    ) -> None:
         self.version_compiled: Callable[[Destination, bytes, str], None] = lambda *_: None
         self._assigner = assigner
         self._settler = settler
+        self._gate = gate
+        self._backlog = backlog
         self._clock = clock
 
     def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
@@ -56,24 +63,32 @@ class Reports:
         """Outcomes: add them to their chunks, measure, top up."""
         lane = self._assigner.lane_of[worker.id]
         now = self._clock.monotonic()
-        count = len(failures)
+        count, failed = len(failures), 0
         for run, offset, number in delivered:
             count += number
             self._settler.delivered(run.owner, run.start + offset, number, now)
         for run, offset, row in failures:
+            code = wire.OUTCOME_CODES[row.code]
+            failed += code in FAILED_CODES
             self._settler.ended(
-                run.owner,
-                run.start + offset,
-                wire.OUTCOME_CODES[row.code],
-                after_ms=row.after_ms,
-                detail=row.detail,
-                now=now,
+                run.owner, run.start + offset, code, after_ms=row.after_ms, detail=row.detail, now=now
             )
+        self._count(lane, worker, failed, count - failed)
         if count:
             lane.mean_us = scheduling.mean_us(lane.mean_us, (now - worker.busy_since) * 1e6, count)
             lane.deaths = 0
         worker.busy_since = now
         self._assigner.pump(lane)
+
+    def _count(self, lane: Lane, worker: Worker, failed: int, succeeded: int) -> None:
+        """For the breaker, which counts invocations: a batch is one, and failed if no event of it succeeded."""
+        if worker.id in lane.batches:
+            lane.batches[worker.id] |= succeeded > 0
+            if worker.in_flight:
+                return
+            succeeded = int(lane.batches.pop(worker.id))
+            failed = 1 - succeeded
+        self._gate.count(lane, failed=failed, succeeded=succeeded)
 
     def gone(self, worker: Worker, death: Death) -> None:
         """A worker ended: charge the culprit, run the rest again."""
@@ -83,18 +98,32 @@ class Reports:
         if death.reason not in {"stopped", "zygote"}:
             lane.deaths += 1
             lane.not_before = now + BACKOFF_S[min(lane.deaths, len(BACKOFF_S) - 1)]
-            if death.is_attack and not lane.is_removed:
-                lane.become(LaneState.QUARANTINED)
+            if death.is_attack:
+                self._gate.quarantine(lane)
             log.warning(
                 "worker_died", destination=lane.destination.name, reason=death.reason, why=death.explanation
             )
+        ran_batch = lane.batches.pop(worker.id, None) is not None
         if death.reason in {"refused", "load_failed"}:
-            self._fail_load(lane, death, now)
+            failed = self._fail_load(lane, death, now)
+        elif ran_batch and death.culprits:
+            failed = self._charge_all(death, now)
         else:
-            self._charge(lane, death, now)
+            failed = self._charge(lane, death, now)
+        self._gate.count(lane, failed=min(failed, 1) if ran_batch else failed, succeeded=0)
+        self._backlog.spill(lane)
         self._assigner.pump(lane)
 
-    def _charge(self, lane: Lane, death: Death, now: float) -> None:
+    def _charge_all(self, death: Death, now: float) -> int:
+        """A batch is one invocation: how it ended is how all of its events did."""
+        detail = _death_detail(death)
+        places = [(run.owner, place) for run in death.held for place in run.open_places()]
+        for work, place in places:
+            self._settler.ended(work, place, death.reason, detail=detail, now=now)
+        return len(places)
+
+    def _charge(self, lane: Lane, death: Death, now: float) -> int:
+        """The culprit is charged with an attempt; of several each runs again alone. How many were charged."""
         culprits = death.culprits
         if (
             not culprits
@@ -117,19 +146,20 @@ class Reports:
         for run in reversed(death.held):
             if run.remaining:
                 lane.requeue(run)
+        return int(len(culprits) == 1)
 
-    def _fail_load(self, lane: Lane, death: Death, now: float) -> None:
+    def _fail_load(self, lane: Lane, death: Death, now: float) -> int:
+        """What it held has failed, and so would everything that is ready; a probe speaks for itself alone."""
         detail = _death_detail(death) if death.reason == "load_failed" else lane.load_error
-        for run in death.held:
-            for place in run.open_places():
-                self._settler.ended(run.owner, place, "load_failed", detail=detail, now=now)
-        while lane.suspects:
-            lane.ready.append(lane.suspects.popleft())
-        for run in lane.ready:
-            for place in range(run.start, run.start + len(run)):
-                self._settler.ended(run.owner, place, "load_failed", detail=detail, now=now)
-        lane.ready.clear()
-        lane.ready_events = 0
+        places = [(run.owner, place) for run in death.held for place in run.open_places()]
+        if lane.state is LaneState.RUNNING:
+            ready = lane.take(lane.ready_events) + list(lane.suspects)
+            lane.suspects.clear()
+            lane.ready_events = 0
+            places += [(run.owner, run.start + at) for run in ready for at in range(len(run))]
+        for work, place in places:
+            self._settler.ended(work, place, "load_failed", detail=detail, now=now)
+        return len(places)
 
 
 def _death_detail(death: Death) -> bytes:

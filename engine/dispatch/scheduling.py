@@ -10,6 +10,11 @@ BLOCKING_US: Final = 2_000.0
 """A handler that takes longer is taken to wait for something: more workers help even when all cores are busy."""
 
 
+def slots_reserved(workers_max: int) -> int:
+    """Slots that are left to destinations without a worker: one in sixteen, so that none waits for a crowded one to end."""
+    return workers_max // 16
+
+
 def mean_us(before: float | None, elapsed_us: float, count: int) -> float:
     """Moving average of the time an event takes in a worker, from `count` outcomes that took `elapsed_us` together."""
     sample = max(elapsed_us / count, 0.5)

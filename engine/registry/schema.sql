@@ -31,3 +31,12 @@ CREATE TABLE destination (
   deployed_ms INTEGER NOT NULL,
   FOREIGN KEY (function_id, version) REFERENCES version (function_id, number)
 ) STRICT;
+
+-- When a destination was stopped by hand, or quarantined: its deliveries' time for retries stood still.
+CREATE TABLE stop (
+  destination_id INTEGER NOT NULL REFERENCES destination (id) ON DELETE CASCADE,
+  since_ms       INTEGER NOT NULL,
+  until_ms       INTEGER,           -- NULL while it lasts
+  state          TEXT NOT NULL,     -- paused or quarantined
+  PRIMARY KEY (destination_id, since_ms)
+) STRICT;

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import apsw
 
 from engine.errors import ConfigurationError
-from engine.model import Destination, FunctionVersion, Limits
+from engine.model import Destination, FunctionVersion, Limits, Stop
 from sandbox.wire import Handler
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from engine.clock import Clock
 
 SCHEMA_VERSION: Final = 1
+STOPS_KEPT_MS: Final = 31 * 86_400_000
+"""Longer than `retry_for_s` can be."""
+STOPS_KEPT: Final = 100
+"""Of one destination; whoever pauses more often than that has its oldest events charged for it."""
 _VERSION: Final = (
     "v.function_id, v.number, v.source, v.filename, v.handlers, v.code, v.policy_key, v.created_ms"
 )
@@ -169,6 +173,43 @@ class Registry:
     def remove(self, name: str) -> None:
         """Forget a destination; its function's versions stay. Ids are never used again."""
         self._db.execute("DELETE FROM destination WHERE name = ?", (name,))
+
+    # --- Stopped by hand
+
+    def stop(self, destination_id: int, state: str) -> tuple[Stop, ...]:
+        """Its events wait from now on, also after a restart; one that is stopped already only changes its state."""
+        lasting = "destination_id = ? AND until_ms IS NULL"
+        with self._db:
+            self._db.execute(f"UPDATE stop SET state = ? WHERE {lasting}", (state, destination_id))  # noqa: S608 - a constant
+            if not self._db.changes():
+                self._db.execute(
+                    "INSERT OR REPLACE INTO stop VALUES(?, ?, NULL, ?)",
+                    (destination_id, self._clock.now_ms(), state),
+                )
+        return self.stops(destination_id)
+
+    def resume(self, destination_id: int) -> tuple[Stop, ...]:
+        """It is stopped no more. What is long over is forgotten: no delivery is retried for so long."""
+        now_ms = self._clock.now_ms()
+        with self._db:
+            self._db.execute(
+                "UPDATE stop SET until_ms = ? WHERE destination_id = ? AND until_ms IS NULL",
+                (now_ms, destination_id),
+            )
+            self._db.execute(
+                "DELETE FROM stop WHERE destination_id = ?1 AND (until_ms < ?2 OR since_ms NOT IN"
+                " (SELECT since_ms FROM stop WHERE destination_id = ?1 ORDER BY since_ms DESC LIMIT ?3))",
+                (destination_id, now_ms - STOPS_KEPT_MS, STOPS_KEPT),
+            )
+        return self.stops(destination_id)
+
+    def stops(self, destination_id: int) -> tuple[Stop, ...]:
+        """When it was stopped, the oldest first; the last one may last still."""
+        rows = self._db.execute(
+            "SELECT state, since_ms, until_ms FROM stop WHERE destination_id = ? ORDER BY since_ms",
+            (destination_id,),
+        )
+        return tuple(Stop(*row) for row in rows)
 
     def _read(self, query: str, values: tuple[Any, ...]) -> Iterator[Destination]:
         for row in self._db.execute(query, values):

@@ -152,6 +152,16 @@ class Pool:
         """Another worker may be bound."""
         return len(self.bound()) < self.options.workers_max
 
+    @property
+    def slots_free(self) -> int:
+        """Workers that may still be bound."""
+        return self.options.workers_max - len(self.bound())
+
+    @property
+    def spares_ready(self) -> int:
+        """Workers that can be bound at once."""
+        return sum(1 for _ in self._spares())
+
     def take_spare(self) -> Worker | None:
         """A jailed, unbound worker that the caller loads at once; None if there is none or no slot is free."""
         if not self.has_slot():
