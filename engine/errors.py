@@ -8,7 +8,8 @@ EngineError
 │   └── Conflict          what exists is in the way (events waiting, say)
 ├── Forbidden             the peer may not
 ├── Unavailable           no daemon, or it can't take this now                    exit status 69
-│   └── JournalFull       what is accepted stays; nothing new is taken
+│   ├── JournalFull       what is accepted stays; nothing new is taken
+│   └── QueueFull         one destination takes no more for now                  exit status 75
 └── ConfigurationError    a setting                                               exit status 78
 
 What crosses the socket is `code`, `message`, `remedy` and `data`; `from_wire` makes the same class again.
@@ -86,6 +87,13 @@ class JournalFull(Unavailable):
     code = "journal_full"
 
 
+class QueueFull(Unavailable):
+    """One destination has as many events stored as it may; `data` holds stored, queue_events and retry_after_ms."""
+
+    code = "queue_full"
+    exit_status = 75
+
+
 class ConfigurationError(EngineError):
     """A setting is unknown, out of bounds or contradicts another."""
 
@@ -105,6 +113,7 @@ _BY_CODE: dict[str, type[EngineError]] = {
         Forbidden,
         Unavailable,
         JournalFull,
+        QueueFull,
         ConfigurationError,
     )
 }

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from engine.dispatch import admission
 from engine.errors import EngineError, Unavailable
 from engine.model import Chunk, split_chunks
 from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, MIB, Events
@@ -92,6 +93,35 @@ class Intake:
         task.add_done_callback(self._tasks.discard)
 
     async def _append(self, submits: list[Submit]) -> None:
+        size = sum(len(submit.events.bodies) for submit in submits)
+        admitted = await self._admit(submits)
+        await self._store(admitted)
+        self._uncommitted_bytes -= size
+        if self._relief is not None and not self.congested:
+            self._relief.set_result(None)
+            self._relief = None
+
+    async def _admit(self, submits: list[Submit]) -> list[Submit]:
+        """Those whose destination has room for them; the others are refused."""
+        admitted = []
+        for submit in submits:
+            lane, count = submit.lane, len(submit.events.sizes)
+            limit = lane.destination.limits.queue_events
+            if limit:
+                stored = lane.uncommitted_events + (await self._journal.depth(lane.destination.id)).stored
+                if count > admission.room(stored=stored, queue_events=limit):
+                    name, mean_us = lane.destination.name, lane.mean_us
+                    submit.acked(
+                        admission.refusal(
+                            name, stored=stored, count=count, queue_events=limit, mean_us=mean_us
+                        )
+                    )
+                    continue
+            lane.uncommitted_events += count
+            admitted.append(submit)
+        return admitted
+
+    async def _store(self, submits: list[Submit]) -> None:
         drafts = draft_chunks(submits)
         now_ms = self._clock.now_ms()
         chunks = [
@@ -103,14 +133,11 @@ class Intake:
             leases = await self._journal.append(chunks)
         except EngineError as failure:
             error, leases = failure, []
-        self._uncommitted_bytes -= sum(len(submit.events.bodies) for submit in submits)
         for submit in submits:
+            submit.lane.uncommitted_events -= len(submit.events.sizes)
             submit.acked(error)
         for draft, lease in zip(drafts, leases, strict=False):
             self._dispatcher.accept(draft.lane, lease, draft.waiters)
-        if self._relief is not None and not self.congested:
-            self._relief.set_result(None)
-            self._relief = None
 
     async def close(self) -> None:
         """Take nothing more; wait until what was taken is durable or refused."""

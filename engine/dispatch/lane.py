@@ -93,6 +93,8 @@ class Lane:
     load_error: bytes = b""
     """What the last worker that refused the module said: packed `sandbox.wire.Detail`."""
     is_waiting_for_slot: bool = False
+    uncommitted_events: int = 0
+    """On their way to the journal."""
     waiters: dict[int, list[tuple[int, int, Tally]]] = field(default_factory=dict)
     """Chunk id → who waits for it, of chunks left on disk."""
 

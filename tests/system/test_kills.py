@@ -114,11 +114,11 @@ def shelved_message_ids(folder: Path) -> set[str]:
 
 
 def test_every_acknowledged_event_reaches_the_handler_across_a_kill(own_daemon: Daemon) -> None:
-    """The handler fails every event, so that each one that ran is on the shelf, with its number."""
+    """The handler rejects every event, so that each one that ran is on the shelf, with its number."""
     own_daemon.start()
     acknowledged: list[int] = []
     with own_daemon.client() as client:
-        client.deploy("shelved", "def on_track(event):\n    raise ValueError(event['messageId'])\n")
+        client.deploy("shelved", "def on_track(event):\n    raise ValidationError(event['messageId'])\n")
         batches = ([{"type": "track", "messageId": str(at), "userId": "u"}] for at in range(100_000))
         killer = threading.Timer(0.4, own_daemon.kill)
         killer.start()

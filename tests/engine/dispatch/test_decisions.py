@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.dispatch import batching, retrying, scheduling
+from engine.dispatch import retrying, scheduling
 from engine.model import OUTCOMES, Limits, Stop
 from sandbox.wire import OUTCOME_CODES
 
@@ -158,28 +158,6 @@ def test_an_invocation_that_hangs_from_the_start_is_a_reason_to_scale_out() -> N
     assert wanted(ready=5, mean=None, bound=1, running_us=30_000) == 2
 
 
-def close(ready: int, *, waited_ms: int = 0, has_single: bool = True, size: int = 100) -> batching.Closing:
-    return batching.close(
-        ready=ready,
-        sizes=[size] * ready,
-        waited_ms=waited_ms,
-        batch_size=20,
-        batch_wait_ms=10_000,
-        has_single=has_single,
-    )
-
-
-def test_a_batch_closes_when_it_is_full_or_has_waited() -> None:
-    assert close(19, waited_ms=4_000) == batching.Closing(0, wait_ms=6_000)
-    assert close(20) == batching.Closing(20)
-    assert close(45) == batching.Closing(20)
-    assert close(15, waited_ms=10_000) == batching.Closing(15)
-
-
-def test_under_one_event_a_second_the_single_handlers_run_if_there_are_any() -> None:
-    assert close(9, waited_ms=10_000) == batching.Closing(9, as_batch=False)
-    assert close(9, waited_ms=10_000, has_single=False) == batching.Closing(9)
-
-
-def test_a_batch_closes_at_four_mebibytes() -> None:
-    assert close(10, size=1024 * 1024) == batching.Closing(4)
+def test_slots_are_left_to_destinations_without_a_worker() -> None:
+    assert scheduling.slots_reserved(256) == 16
+    assert scheduling.slots_reserved(1) == 0
