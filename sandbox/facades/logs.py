@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from sandbox.facades.tracing import format_exc
 from sandbox.runtime.console import write
-from sandbox.runtime.errors import Fatal
 
 _LEVELS: Final = ((logging.ERROR, "error"), (logging.WARNING, "warn"), (logging.INFO, "info"))
 
@@ -22,12 +21,10 @@ class Logger:
 
     def log(self, level: int, message: object, *args: Any, exc_info: Any = None, **_options: Any) -> None:
         """Keep a line; `args` are put into `message` with `%`, the error being handled goes below if asked for."""
-        text = str(message)
+        text = str.__str__(str(message))  # of a subclass: its characters, not what its methods answer
         if args:
             try:
                 text = text % (args[0] if len(args) == 1 and isinstance(args[0], dict) else args)
-            except Fatal:
-                raise
             except Exception:  # noqa: BLE001  as the library does: a bad line must not end the handler
                 text = f"{text} {args!r}"
         if exc_info:

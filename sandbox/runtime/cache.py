@@ -40,6 +40,7 @@ class Cache:
             ttl_ms, fn = -1, ttl_ms
         if not isinstance(key, str):
             raise TypeError(f"a cache key is text, not {type(key).__name__}")
+        key = str.__str__(key)  # of a subclass: its characters, not what its methods answer
         if not callable(fn):
             raise TypeError(
                 "cache.load(key, fn) or cache.load(key, ttl_ms, fn): fn is a function that makes the value"

@@ -15,15 +15,15 @@ def write(level: str, text: str) -> None:
     if invocation is None:
         return
     if not invocation.bytes_left:
-        invocation.dropped_bytes += len(text)
+        invocation.dropped_bytes += str.__len__(text)
         return
-    for line in text.splitlines() or [""]:
+    for line in str.__str__(text).splitlines() or [""]:
         invocation.write(level, line)
 
 
 def join(values: tuple[Any, ...], separator: str = " ") -> str:
     """Values as `print` would show them."""
-    return separator.join(value if type(value) is str else str(value) for value in values)
+    return str.join(separator, (value if type(value) is str else str(value) for value in values))
 
 
 class Console:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.names import unmangle
+from sandbox.runtime.ending import members
 from sandbox.runtime.errors import (
     DeadlineExceeded,
     DropEvent,
@@ -152,37 +154,63 @@ _CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
 )
 
 
+# Whatever is asked of a result or an error here may run its author's code, and that may lie: texts are cut and passed on
+# as exact strings, sequences and groups are read for what they hold and not for what they show.
+
+
 def code_of(error: BaseException) -> str:
-    """The outcome code of what a handler raised; subclasses keep their parent's."""
-    if isinstance(error, BaseExceptionGroup):
-        codes = [code_of(inner) for inner in error.exceptions]
-        return "timeout" if "timeout" in codes else codes[0]
-    for kind, code in _CODES:
-        if isinstance(error, kind):
-            return code
-    return "bad_request"
+    """The outcome code of what a handler raised; subclasses keep their parent's, a group has its first error's."""
+    codes = [_own_code(inner) for inner in _leaves(error)]
+    return "timeout" if "timeout" in codes else codes[0]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    leaves, waiting, seen = [], [error], set()
+    while waiting:
+        inner = waiting.pop()
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        inside = members(inner)
+        waiting.extend(reversed(inside))
+        if not inside:
+            leaves.append(inner)
+    return leaves
+
+
+def _own_code(error: BaseException) -> str:
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "bad_request")
 
 
 def after_ms_of(error: BaseException) -> int:
     """The earliest retry that the handler asked for, in ms; 0 if it didn't."""
-    after_ms = getattr(error, "after_ms", None) if isinstance(error, RetryError) else None
-    return int(after_ms) if isinstance(after_ms, int | float) and 0 < after_ms < 2**32 else 0
+    if not isinstance(error, RetryError):
+        return 0
+    try:
+        after_ms = getattr(error, "after_ms", None)
+    except BaseException:  # noqa: BLE001  the user's property may do anything
+        return 0
+    return int(after_ms) if type(after_ms) in {int, float} and 0 < after_ms < 2**32 else 0  # type: ignore[operator, arg-type]
+
+
+def _text(make: Callable[[Any], str], value: Any, chars_max: int, otherwise: str) -> str:
+    try:
+        return str.__str__(make(value))[:chars_max]
+    except BaseException:  # noqa: BLE001  the user's __str__ and __repr__ may do anything
+        return otherwise
 
 
 def describe(error: BaseException, code: str, filename: str) -> dict[str, Any]:
     """The error as `sandbox.wire.Detail` carries it: the user's own frames only."""
     frames = list(_user_frames(error.__traceback__, filename))[-FRAMES_MAX:]
-    try:
-        message = str(error)[:MESSAGE_CHARS_MAX]
-    except BaseException:  # noqa: BLE001  the user's __str__ may do anything
-        message = "(its message can't be shown)"
+    message = _text(str, error, MESSAGE_CHARS_MAX, "(its message can't be shown)")
     last = frames[-1] if frames else {"line": None, "column": None}
-    if isinstance(error, SyntaxError):
-        message = error.msg
+    if type(error) is SyntaxError:
+        message = _text(str, error.msg, MESSAGE_CHARS_MAX, "invalid syntax")
     return {
         "code": code,
-        "type": type(error).__name__[:200],
-        "message": message,
+        "type": unmangle(type(error).__name__[:200]),
+        "message": unmangle(message),
         "line": last["line"],
         "column": last["column"],
         "traceback": frames,
@@ -214,7 +242,7 @@ def _user_frames(traceback: TracebackType | None, filename: str) -> list[dict[st
                     "file": filename,
                     "line": traceback.tb_lineno,
                     "column": column + 1 if column is not None else None,
-                    "function": code.co_name,
+                    "function": unmangle(code.co_name),
                 }
             )
         traceback = traceback.tb_next
@@ -223,12 +251,9 @@ def _user_frames(traceback: TracebackType | None, filename: str) -> list[dict[st
 
 def show_result(value: Any) -> str | None:
     """What a handler returned, as text; None for nothing."""
-    if value is None:
-        return None
-    try:
-        return repr(value)[:RESULT_CHARS_MAX]
-    except BaseException:  # noqa: BLE001  the user's __repr__ may do anything
-        return f"<{type(value).__name__}>"
+    return (
+        None if value is None else _text(repr, value, RESULT_CHARS_MAX, f"<{unmangle(type(value).__name__)}>")
+    )
 
 
 def batch_outcomes(result: Any, count: int) -> list[tuple[str, str]]:
@@ -238,17 +263,21 @@ def batch_outcomes(result: Any, count: int) -> list[tuple[str, str]]:
     other 4xx discard. None, or a list that holds no status object, means all delivered. A list with statuses that
     has another length, or an item without one, is the function's error: raises `ValueError`.
     """
-    if not isinstance(result, list | tuple) or not any(_has_status(item) for item in result):
+    if not isinstance(result, list | tuple):
         return [("delivered", "")] * count
-    if len(result) != count:
+    items = list(list.__iter__(result) if isinstance(result, list) else tuple.__iter__(result))
+    if not any(_status(item) is not None for item in items):
+        return [("delivered", "")] * count
+    if len(items) != count:
         raise ValueError(
-            f"on_batch returned {len(result)} statuses for {count} events; return one an event, in order"
+            f"on_batch returned {len(items)} statuses for {count} events; return one an event, in order"
         )
     outcomes = []
-    for at, item in enumerate(result):
-        if not _has_status(item):
+    for at, item in enumerate(items):
+        status = _status(item)
+        if status is None:
             raise ValueError(f"item {at} of what on_batch returned has no integer `status`")
-        status, message = item["status"], str(item.get("errormessage", ""))[:MESSAGE_CHARS_MAX]
+        message = _text(str, dict.get(item, "errormessage", ""), MESSAGE_CHARS_MAX, "")
         if 200 <= status < 300:
             outcomes.append(("delivered", ""))
         elif status == 429 or status >= 500:
@@ -258,5 +287,6 @@ def batch_outcomes(result: Any, count: int) -> list[tuple[str, str]]:
     return outcomes
 
 
-def _has_status(item: Any) -> bool:
-    return isinstance(item, dict) and type(item.get("status")) is int
+def _status(item: Any) -> int | None:
+    status = dict.get(item, "status") if isinstance(item, dict) else None
+    return status if type(status) is int else None

@@ -43,12 +43,10 @@ class Report:
     def delivered_in_full(self, sequence: int, invocation: Invocation, result: Any, begun: float) -> None:
         """One event and its particulars, for whoever watches (`wire.INVOKE_VERBOSE`)."""
         with self._hold:
+            shown = handler.show_result(result)  # first: it may run the author's code, which may print
             logs, dropped = invocation.take_logs()
             detail = wire.Detail(
-                logs=logs,
-                logs_dropped_bytes=dropped,
-                result=handler.show_result(result),
-                duration_us=_since(begun),
+                logs=logs, logs_dropped_bytes=dropped, result=shown, duration_us=_since(begun)
             )
             self._row(sequence, _DELIVERED, 0, detail.pack())
 
@@ -59,16 +57,17 @@ class Report:
         with self._hold:
             code = handler.code_of(error)
             after_ms = handler.after_ms_of(error)
+            described = handler.describe(error, code, self._filename)
             logs, dropped = invocation.take_logs()
             detail = wire.Detail(
-                error=handler.describe(error, code, self._filename),
+                error=described,
                 logs=logs,
                 logs_dropped_bytes=dropped,
                 duration_us=_since(begun),
             )
             error.__traceback__ = None
             packed = detail.pack()
-            bare = wire.Detail(error=detail.error).pack() if len(sequences) > 1 else b""
+            bare = wire.Detail(error=described).pack() if len(sequences) > 1 else b""
             for at, sequence in enumerate(sequences):
                 self._row(sequence, wire.CODE_INDEX[code], after_ms, bare if at else packed)
 
@@ -78,6 +77,7 @@ class Report:
         """A batch handler returned `result`. Raises `ValueError` if that is no answer, and reports nothing."""
         outcomes = handler.batch_outcomes(result, len(sequences))
         with self._hold:
+            shown = handler.show_result(result) if in_full else None
             logs, dropped = invocation.take_logs()
             for at, (sequence, (code, message)) in enumerate(zip(sequences, outcomes, strict=True)):
                 if code == "delivered" and not in_full:
@@ -87,7 +87,7 @@ class Report:
                     error=None if code == "delivered" else handler.describe_status(code, message),
                     logs=logs,
                     logs_dropped_bytes=dropped,
-                    result=handler.show_result(result) if in_full and not at else None,
+                    result=None if at else shown,
                     duration_us=_since(begun),
                 )
                 logs, dropped = [], 0
