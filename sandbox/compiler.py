@@ -6,6 +6,7 @@ The code is opaque bytes: marshalled, and good only under the key that names thi
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import marshal
@@ -18,13 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox import guards, modules
 from sandbox.names import USER_MODULE
-from sandbox.policy import Policy
+from sandbox.policy import EnoughRefused, Policy
 from sandbox.wire import SOURCE_BYTES_MAX
 
 if TYPE_CHECKING:
     from types import CodeType
 
-DIAGNOSTICS_MAX: Final = 100
 LINE_SHOWN_MAX: Final = 500
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 """As Python counts lines; `str.splitlines` knows more ends."""
@@ -62,7 +62,7 @@ class CompileRefused(Exception):
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
         super().__init__(diagnostics[0].message)
-        self.diagnostics = tuple(diagnostics[:DIAGNOSTICS_MAX])
+        self.diagnostics = tuple(diagnostics)
 
 
 def render(diagnostic: Diagnostic, filename: str) -> str:
@@ -85,10 +85,11 @@ def compile_source(source: str, filename: str) -> bytes:
             warnings.simplefilter("ignore")
             tree = ast.parse(source, filename)
             policy = Policy()
-            checked = policy.visit(tree)
+            with contextlib.suppress(EnoughRefused):
+                tree = policy.visit(tree)
             if policy.found:
                 raise CompileRefused(_diagnostics(policy, lines))
-            code: CodeType = compile(ast.fix_missing_locations(checked), filename, "exec", dont_inherit=True)
+            code: CodeType = compile(ast.fix_missing_locations(tree), filename, "exec", dont_inherit=True)
     except SyntaxError as error:
         remedy = "mend the syntax here or just before"
         line, column = error.lineno or 1, max(error.offset or 1, 1)

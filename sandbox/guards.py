@@ -16,11 +16,11 @@ import types
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.names import USER_MODULE, attribute_refusal, mangle
-from sandbox.runtime.errors import Fatal
+from sandbox.names import FORMATS, PLAIN_UNDERSCORE, USER_MODULE, attribute_refusal, mangle, unmangle
+from sandbox.runtime.ending import covered, covering, endings, is_ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # --- Format strings: they read attributes that data names
 
@@ -36,7 +36,7 @@ class _Formatter(string.Formatter):
         for is_attribute, name in rest:
             if is_attribute:
                 reason = attribute_refusal(name)
-                if reason or name in {"format", "format_map"}:
+                if reason or name in FORMATS:
                     raise AttributeError(
                         f"a format string can't read the attribute {name}: {reason or 'it formats again'}"
                     )
@@ -122,11 +122,39 @@ def has_guard(value: Any, name: str) -> bool:
     return hasattr(value, name)
 
 
-def type_guard(value: Any) -> type:
-    """`type(x)`, of anything but a class or a function: their types make classes and functions from data."""
+class Kind:
+    """Stands for a class that isn't offered: it can be named and compared, and neither called nor inherited from."""
+
+    __name__: str
+
+    def __repr__(self) -> str:
+        return f"<class {self.__name__!r}>"
+
+
+_KINDS: Final[dict[type, Kind]] = {}
+_OFFERED_TYPES: Final[set[type]] = {type(None), type(...), type(NotImplemented)}
+
+
+def offer_types(values: Iterable[object]) -> None:
+    """Classes among what is offered are what `type(x)` may answer with."""
+    _OFFERED_TYPES.update(value for value in values if isinstance(value, type))
+
+
+def type_guard(value: Any) -> Any:
+    """`type(x)`, of anything but a class or a function: their types make classes and functions from data.
+
+    A class that is neither offered nor the author's own answers as a `Kind`: nobody thought about what can be made by
+    it (a `dataclasses.Field` writes its name into source that is executed).
+    """
     if isinstance(value, type | types.FunctionType | types.CodeType):
         raise TypeError("type() of a class or function is not available; use isinstance, or type(x).__name__")
-    return type(value)
+    kind = type(value)
+    if kind in _OFFERED_TYPES or kind.__module__ == USER_MODULE or issubclass(kind, BaseException):
+        return kind
+    if kind not in _KINDS:
+        _KINDS[kind] = Kind()
+        _KINDS[kind].__name__ = kind.__name__
+    return _KINDS[kind]
 
 
 def type_name(value: Any) -> str:
@@ -154,32 +182,101 @@ def keyword_guard(function: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 
 def exit_guard(method: Any) -> Any:
-    """An `__exit__` or `__aexit__` that can't hold back what ends the invocation: `try` statements can't either."""
-    if inspect.iscoroutinefunction(method):
+    """An `__exit__` that can't hold back what ends the invocation, nor put another error in its place."""
 
-        @functools.wraps(method)
-        async def leave_async(*args: Any) -> Any:
-            answer = await method(*args)
-            return False if any(isinstance(arg, Fatal) for arg in args) else answer
-
-        return leave_async
-
-    @functools.wraps(method)
     def leave(*args: Any) -> Any:
-        answer = method(*args)
-        return False if any(isinstance(arg, Fatal) for arg in args) else answer
+        is_over = any(is_ending(arg) for arg in args)
+        try:
+            answer = method(*args)
+        except BaseException:
+            if not is_over:
+                raise
+        return False if is_over else answer
 
     return leave
 
 
+def async_exit_guard(method: Any) -> Any:
+    """The same for an `__aexit__`, which need not be an `async def`."""
+
+    async def leave(*args: Any) -> Any:
+        is_over = any(is_ending(arg) for arg in args)
+        try:
+            answer = await method(*args)
+        except BaseException:
+            if not is_over:
+                raise
+        return False if is_over else answer
+
+    return leave
+
+
+def lookup_guard(method: Any) -> Any:
+    """A `__getattr__` that is asked for its author's names alone.
+
+    Libraries look for protocols by private names of theirs: who answers to those is handed an object's insides
+    (`__deepcopy__` a memo of all that is copied, `__setstate__` a `__dict__`, `_asyncio_future_blocking` a task).
+    """
+
+    def look_up(*args: Any) -> Any:
+        name = args[-1]
+        if name.startswith("_") and name not in PLAIN_UNDERSCORE:
+            raise AttributeError(f"{type(args[0]).__name__!r} object has no attribute {name!r}")
+        return method(*args[:-1], unmangle(name))
+
+    return look_up
+
+
+def _outermost(guard: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The guard as the last decorator of a method, whatever the author's own decorators made of it."""
+
+    def decorate(method: Any) -> Any:
+        kind = type(method)
+        if kind is staticmethod or kind is classmethod:
+            return kind(decorate(method.__func__))
+        if kind is not types.FunctionType:
+            raise TypeError("a decorator of __exit__, __aexit__ or __getattr__ must return a function")
+        return functools.wraps(method)(guard(method))
+
+    return decorate
+
+
+# --- Objects that others use too
+
+
+def init_guard(value: Any) -> Any:
+    """`Base.__init__` and `super(Base, self).__init__`, for objects of the author's own: a second `__init__` refills one."""
+    if not isinstance(value, type):
+        owner = value.__self__ if type(value) is super else value  # type: ignore[attr-defined]
+        if type(owner).__module__ != USER_MODULE:
+            raise TypeError("__init__ of an object can't be called here; make a new one")
+        return getattr(value, "__init__")  # noqa: B009  of whatever class it is
+    method = getattr(value, "__init__")  # noqa: B009  of whatever class it is
+
+    def initialize(*args: Any, **kwargs: Any) -> Any:
+        if not args or type(args[0]).__module__ != USER_MODULE:
+            raise TypeError(f"{value.__name__}.__init__ is for objects of your own classes")
+        return method(*args, **kwargs)
+
+    return initialize
+
+
+def members_guard(value: Any) -> Any:
+    """`Enum.__members__`: a copy, since a mapping proxy hands what it stands for to `==` and `|` of others."""
+    return types.MappingProxyType(dict(value.__members__))
+
+
 FORMAT, WRITE, SET, GET, HAS = "<format>", "<write>", "<set>", "<get>", "<has>"
-TYPE_NAME, KEYWORDS, EXIT, FATAL, ANNOTATION = (
+TYPE_NAME, KEYWORDS, INIT, MEMBERS, ANNOTATION = (
     "<type name>",
     "<keywords>",
-    "<exit>",
-    "<Fatal>",
+    "<init>",
+    "<members>",
     "<annotation>",
 )
+ENDINGS, COVERING, COVERED = "<endings>", "<covering>", "<covered>"
+METHOD_GUARDS: Final = {"__exit__": "<exit>", "__aexit__": "<aexit>", "__getattr__": "<getattr>"}
+"""Method of a class → the decorator that is put before all others."""
 KEPT_ANNOTATIONS: Final = {"ClassVar": "<ClassVar>", "InitVar": "<InitVar>", "KW_ONLY": "<KW_ONLY>"}
 """Annotations of a class body that dataclasses treat apart; all others become `object`."""
 
@@ -191,8 +288,14 @@ GUARDS: Final[dict[str, object]] = {
     HAS: has_guard,
     TYPE_NAME: type_name,
     KEYWORDS: keyword_guard,
-    EXIT: exit_guard,
-    FATAL: Fatal,
+    INIT: init_guard,
+    MEMBERS: members_guard,
+    ENDINGS: endings,
+    COVERING: covering,
+    COVERED: covered,
+    METHOD_GUARDS["__exit__"]: _outermost(exit_guard),
+    METHOD_GUARDS["__aexit__"]: _outermost(async_exit_guard),
+    METHOD_GUARDS["__getattr__"]: _outermost(lookup_guard),
     ANNOTATION: object,
     KEPT_ANNOTATIONS["ClassVar"]: typing.ClassVar,
     KEPT_ANNOTATIONS["InitVar"]: dataclasses.InitVar,
@@ -219,6 +322,7 @@ _BUILTINS: Final[dict[str, object]] = {
     "type": type_guard,
 }
 """Made once, in the zygote: copying it in each worker would touch, and so copy, pages of half the interpreter."""
+offer_types(_BUILTINS.values())
 
 
 def builtins_for(importer: Callable[..., Any], scope: dict[str, object]) -> dict[str, object]:

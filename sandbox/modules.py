@@ -14,10 +14,10 @@ import importlib
 import pkgutil
 import random
 import typing
-import zoneinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sandbox.facades import aio, bounded, classes, contexts, functional, logs, tracing
+from sandbox import guards
+from sandbox.facades import aio, bounded, classes, contexts, functional, logs, tracing, zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +154,7 @@ WHITELIST: Final[dict[str, Entry]] = {
     "zoneinfo": Entry(
         "ZoneInfo ZoneInfoNotFoundError available_timezones",
         "all zones are loaded before the worker starts; it has no files",
-        {"available_timezones": lambda: set(_ZONES)},
+        zones.NAMES,
     ),
     "calendar": Entry(
         "monthrange isleap leapdays weekday monthcalendar timegm Calendar day_name day_abbr month_name month_abbr MONDAY"
@@ -310,12 +310,12 @@ def _make_view(name: str, names: dict[str, Any]) -> View:
     view = View()
     view.__dict__.update(names)
     view.__dict__["__name__"] = name
+    guards.offer_types(names.values())
     return view
 
 
 _NOTHING: Final = _make_view("nothing", {})
 _VIEWS: dict[str, View] = {}
-_ZONES: dict[str, zoneinfo.ZoneInfo] = {}
 
 
 def visible_names(module: str) -> frozenset[str]:
@@ -411,8 +411,7 @@ def preload() -> None:
                 codecs.lookup(module.name)
             except (LookupError, UnicodeError, TypeError, ValueError):
                 continue
-    for name in zoneinfo.available_timezones():
-        _ZONES[name] = zoneinfo.ZoneInfo(name)
+    zones.load_all()
 
 
 def reseed() -> None:

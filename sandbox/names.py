@@ -7,6 +7,7 @@ makes a class from names (`facades`).
 from __future__ import annotations
 
 import types
+import unicodedata
 from typing import Final
 
 USER_MODULE: Final = "function"
@@ -34,9 +35,10 @@ _INSPECTED: Final = (
 REFUSED_ATTRIBUTES: Final = (
     frozenset(name for kind in _INSPECTED for name in dir(kind) if not name.startswith("_")) - _COMMON
 ) | frozenset(
-    ["mro", "obj", "with_traceback", "get_loop", "get_stack", "get_coro", "get_context", "print_stack"]
+    "mro obj with_traceback get_loop get_stack get_coro get_context print_stack add_done_callback no_cache".split()
 )
-"""Read from this interpreter's own types, so that names that a new version adds are covered."""
+"""Read from this interpreter's own types, so that names that a new version adds are covered; and by hand: of classes,
+`AttributeError`, errors, futures and tasks (a coroutine's `send` returns what it waits for), and `ZoneInfo` (a file)."""
 
 _OPERATORS: Final = (
     "eq ne lt le gt ge len length_hint getitem setitem delitem contains iter next reversed call enter exit aenter aexit aiter"
@@ -46,17 +48,20 @@ _OPERATORS: Final = (
     " copy missing class_getitem fspath"
 )
 READABLE_DUNDERS: Final = frozenset(
-    f"__{name}__" for name in f"{_OPERATORS} init post_init name doc members match_args".split()
+    f"__{name}__" for name in f"{_OPERATORS} post_init name doc match_args".split()
 )
 """What may be read of anything: methods and texts that lead nowhere."""
-SUPER_DUNDERS: Final = READABLE_DUNDERS | {"__new__", "__init_subclass__", "__format__"}
+SUPER_DUNDERS: Final = READABLE_DUNDERS | {"__init__", "__new__", "__init_subclass__", "__format__"}
 """What may be read of `super()`. Not `__set_name__` and `__get__`: called with data they reach an object's `__dict__`."""
-CLASS_DUNDERS: Final = (SUPER_DUNDERS - {"__name__", "__members__"}) | frozenset(
+CLASS_DUNDERS: Final = (SUPER_DUNDERS - {"__name__"}) | frozenset(
     ["__getattr__", "__get__", "__set__", "__delete__", "__set_name__", "__slots__"]
 )
 """What a class may define. Not `__class__`, `__del__`, `__reduce__`, `__getattribute__`: libraries trust those; nor
 `__deepcopy__`: its memo collects the insides of what is copied."""
-EXIT_METHODS: Final = frozenset({"__exit__", "__aexit__"})
+GUARDED_METHODS: Final = frozenset({"__exit__", "__aexit__", "__getattr__"})
+"""What a class defines with `def` alone, so that a guard can stand before it."""
+FORMATS: Final = frozenset({"format", "format_map"})
+"""Read through a guard. `match` and `+=` read natively, so there these names are refused."""
 LITERAL_DUNDERS: Final = frozenset({"__slots__", "__match_args__"})
 """Class variables that hold names: only written out, so that they can be judged."""
 MODULE_DUNDERS: Final = frozenset(["__all__", "__author__", "__version__", "__doc__"])
@@ -75,6 +80,13 @@ def mangle(name: str) -> str:
     return name
 
 
+def class_private(name: str, class_name: str) -> str:
+    """`__x` in a class body → `_Class__x`, as Python has it, so that a subclass may have one of its own."""
+    if name.startswith("__") and not name.endswith("__") and (owner := class_name.lstrip("_")):
+        return f"_{owner}{name}"
+    return name
+
+
 def unmangle(text: str) -> str:
     """The name as its author wrote it."""
     return text.replace(MARK, "_")
@@ -85,7 +97,7 @@ def attribute_refusal(name: str) -> str:
     if is_dunder(name):
         return "" if name in READABLE_DUNDERS else "it leads out of the sandbox"
     if name in REFUSED_ATTRIBUTES:
-        return "it gives access to running code"
+        return "it leads behind what a function may use"
     return ""
 
 
@@ -96,6 +108,8 @@ def field_refusal(name: object) -> str:
     """
     if type(name) is not str or not name.isidentifier():
         return "it isn't an identifier"
+    if unicodedata.normalize("NFKC", name) != name:  # source that is executed would mean another name
+        return "its letters have a plainer form"
     if is_dunder(name):
         return "it is one of Python's own names"
     return attribute_refusal(name)

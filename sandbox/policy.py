@@ -20,13 +20,15 @@ from RestrictedPython.transformer import RestrictingNodeTransformer
 from sandbox import guards, modules
 from sandbox.names import (
     CLASS_DUNDERS,
-    EXIT_METHODS,
+    FORMATS,
+    GUARDED_METHODS,
     LITERAL_DUNDERS,
     MARK,
     MODULE_DUNDERS,
     REFUSED_ATTRIBUTES,
     SUPER_DUNDERS,
     attribute_refusal,
+    class_private,
     is_dunder,
     mangle,
 )
@@ -46,8 +48,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+REFUSALS_MAX: Final = 100
+
+
+class EnoughRefused(Exception):
+    """`REFUSALS_MAX` is reached: nobody reads on, and each remedy costs time to find."""
+
+
 class Policy(RestrictingNodeTransformer):
-    """Visit a module's tree; `found` holds (node, rule, message, remedy) of everything that is refused."""
+    """Visit a module's tree; `found` holds (node, rule, message, remedy) of everything that is refused.
+
+    Visiting raises `EnoughRefused` once there are `REFUSALS_MAX` of them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,11 +67,14 @@ class Policy(RestrictingNodeTransformer):
         self._bound: frozenset[str] = frozenset()
         self._imports: dict[str, str] = {}
         self._scopes: list[str] = ["module"]
+        self._classes: list[str] = [""]
 
     def refuse(self, node: ast.AST, rule: str, message: str, remedy: str) -> None:
         """Note a refusal and go on, so that an author sees all of them at once."""
         if not any(known is node and earlier == rule for known, earlier, _, _ in self.found):
             self.found.append((node, rule, message, remedy))
+        if len(self.found) >= REFUSALS_MAX:
+            raise EnoughRefused
 
     def error(self, node: ast.AST, info: str) -> None:
         """RestrictedPython's own refusals."""
@@ -102,9 +117,10 @@ class Policy(RestrictingNodeTransformer):
         elif name == "super":
             self.refuse(node, "reserved-name", "super can't be redefined", "choose another name")
         elif is_dunder(name):
-            allowed = {"class": CLASS_DUNDERS - EXIT_METHODS - LITERAL_DUNDERS, "module": MODULE_DUNDERS}.get(
-                scope, frozenset()
-            )
+            allowed = {
+                "class": CLASS_DUNDERS - GUARDED_METHODS - LITERAL_DUNDERS,
+                "module": MODULE_DUNDERS,
+            }.get(scope, frozenset())
             if name not in allowed:
                 self.refuse(
                     node, "dunder-name", f"the name {name} is Python's own", dunder_remedy(name, scope)
@@ -113,7 +129,7 @@ class Policy(RestrictingNodeTransformer):
             self.refuse(
                 node, "refused-attribute", f"no attribute may be called {name}", "choose another name"
             )
-        return mangle(name)
+        return mangle(class_private(name, self._classes[-1]))
 
     def _attribute_name(self, node: ast.AST, name: str) -> str:
         """An attribute that the author names → what it becomes."""
@@ -136,14 +152,14 @@ class Policy(RestrictingNodeTransformer):
         if not isinstance(node.ctx, ast.Load):
             node.id = self._own_name(node, name)
             return node
-        if name in self._bound or name in guards.OFFERED_BUILTINS or name in modules.INJECTED:
+        if is_dunder(name) and name not in {"__name__", "__debug__"} and name not in self._bound:
+            self.refuse(node, "dunder-name", f"the name {name} is Python's own", dunder_remedy(name, "read"))
+        elif name in self._bound or name in guards.OFFERED_BUILTINS or name in modules.INJECTED:
             pass
         elif name in BUILTIN_REMEDIES:
             self.refuse(
                 node, "refused-builtin", f"{name} is not available in a function", BUILTIN_REMEDIES[name]
             )
-        elif is_dunder(name) and name not in {"__name__", "__debug__"}:
-            self.refuse(node, "dunder-name", f"the name {name} is Python's own", dunder_remedy(name, "read"))
         elif name in modules.WHITELIST or name in modules.PACKAGES:
             self.refuse(node, "not-imported", f"{name} is not imported", f"add `import {name}` at the top")
         elif name in modules.SUBSTITUTES:
@@ -152,7 +168,7 @@ class Policy(RestrictingNodeTransformer):
             )
         if name.startswith(MARK):
             self._own_name(node, name)
-        node.id = mangle(name)
+        node.id = mangle(class_private(name, self._classes[-1]))
         return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
@@ -172,6 +188,12 @@ class Policy(RestrictingNodeTransformer):
         name, is_read = node.attr, isinstance(node.ctx, ast.Load)
         if name == "__name__" and is_read and (subject := whose_class(node.value, self._bound)):
             return self._call(guards.TYPE_NAME, node, [self.visit(subject)])
+        if (
+            is_read
+            and name in _GUARDED_READS
+            and not (name == "__init__" and is_super(node.value, bare=True))
+        ):
+            return self._call(_GUARDED_READS[name], node, [self.visit(node.value)])
         if is_read and is_super(node.value) and name in SUPER_DUNDERS:
             pass
         elif not is_read and is_dunder(name):
@@ -179,7 +201,7 @@ class Policy(RestrictingNodeTransformer):
                 node, "refused-attribute", f"{name} can't be set", ATTRIBUTE_REMEDIES.get(name, GUIDE)
             )
         else:
-            node.attr = self._attribute_name(node, name)
+            node.attr = self._attribute_name(node, class_private(name, self._classes[-1]))
         module = self._module_of(node.value)
         if module and not is_dunder(name) and name not in modules.visible_names(module):
             full = f"{module}.{name}"
@@ -187,7 +209,7 @@ class Policy(RestrictingNodeTransformer):
         node.value = self.visit(node.value)
         if not is_read:
             node.value = self._call(guards.WRITE, node, [node.value])
-        elif name in {"format", "format_map"}:
+        elif name in FORMATS:
             return self._call(guards.FORMAT, node, [node.value, ast.Constant(name)])
         return node
 
@@ -247,7 +269,7 @@ class Policy(RestrictingNodeTransformer):
             if len(node.args) in counts and isinstance(node.args[1], ast.Constant)
             else None
         )
-        named = isinstance(name, str) and name.isidentifier() and name not in {"format", "format_map"}
+        named = isinstance(name, str) and name.isidentifier() and name not in FORMATS
         return guard if named else ""
 
     # --- Assignments
@@ -275,7 +297,28 @@ class Policy(RestrictingNodeTransformer):
                     node, "literal-names", f"{variable} must be written out", f'write {variable} = ("a", "b")'
                 )
             elif item.value not in {"__dict__", "__weakref__"} or variable != "__slots__":
-                item.value = self._attribute_name(item, item.value)
+                item.value = (
+                    self._matched_name(item, item.value)
+                    if variable == "__match_args__"
+                    else self._attribute_name(item, class_private(item.value, self._classes[-1]))
+                )
+
+    def _matched_name(self, node: ast.AST, name: str) -> str:
+        """An attribute that `match` reads, past every guard → what it becomes."""
+        if name in FORMATS:
+            remedy = "match the class alone, and read the attribute behind it"
+            self.refuse(node, "refused-attribute", f"a pattern can't read the attribute {name}", remedy)
+        return self._attribute_name(node, name)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        """`x.a += 1` reads `x.a` past every guard."""
+        if isinstance(node.target, ast.Attribute) and node.target.attr in FORMATS:
+            name = node.target.attr
+            remedy = f"write x.{name} = x.{name} + …"
+            self.refuse(
+                node, "refused-attribute", f"the attribute {name} can't be read and set at once", remedy
+            )
+        return self._plain(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         """Annotations of variables go; those of a class stay as marks, so that dataclasses see their fields."""
@@ -305,13 +348,12 @@ class Policy(RestrictingNodeTransformer):
     # --- Functions and classes
 
     def _visit_function(self, node: Any) -> ast.AST:
-        is_exit = node.name in EXIT_METHODS and self._scopes[-1] == "class"
-        node.name = node.name if is_exit else self._own_name(node, node.name)
+        guard = guards.METHOD_GUARDS.get(node.name) if self._scopes[-1] == "class" else None
+        node.name = node.name if guard else self._own_name(node, node.name)
         node.returns = None
         node.decorator_list = [self.visit(item) for item in node.decorator_list]
-        if is_exit:
-            place = ast.copy_location(ast.Name(guards.EXIT, ast.Load()), node)
-            node.decorator_list.append(place)
+        if guard:
+            node.decorator_list.insert(0, ast.copy_location(ast.Name(guard, ast.Load()), node))
         with self._scope("function"):
             node.type_params = [self.visit(item) for item in getattr(node, "type_params", [])]
             self._visit_arguments(node.args)
@@ -353,15 +395,17 @@ class Policy(RestrictingNodeTransformer):
                 self.refuse(node, "metaclass", "a class can't choose its metaclass", remedy)
             else:
                 keyword.arg = mangle(keyword.arg or "")
-        node.name = self._own_name(node, node.name)
+        source_name, node.name = node.name, self._own_name(node, node.name)
         node.decorator_list = [self.visit(item) for item in node.decorator_list]
         if hasattr(node, "type_params"):
             with self._scope("function"):
                 node.type_params = [self.visit(item) for item in node.type_params]
         node.bases = [self.visit(base) for base in node.bases]
         node.keywords = [self.visit(keyword) for keyword in node.keywords]
+        self._classes.append(source_name)
         with self._scope("class"):
             node.body = self._visit_body(node.body)
+        self._classes.pop()
         return node
 
     # --- Statements
@@ -378,11 +422,21 @@ class Policy(RestrictingNodeTransformer):
                 )
         self._plain(node)
         if node.handlers:
-            handler = ast.ExceptHandler(
-                type=ast.Name(guards.FATAL, ast.Load()), name=None, body=[ast.Raise()]
-            )
-            node.handlers.insert(0, ast.fix_missing_locations(ast.copy_location(handler, node.handlers[0])))
+            handler = self._handler(node.handlers[0], guards.ENDINGS, ast.Raise())
+            node.handlers.insert(0, handler)
+        if node.finalbody:
+            place = node.finalbody[0]
+            cause = ast.Raise(exc=self._call(guards.COVERED, place, []))
+            handler = self._handler(place, guards.COVERING, cause)
+            body = ast.Try(body=node.finalbody, handlers=[handler], orelse=[], finalbody=[])
+            node.finalbody = [ast.copy_location(body, place)]
         return node
+
+    def _handler(self, place: ast.AST, guard: str, statement: ast.stmt) -> ast.ExceptHandler:
+        """`except <guard>(): statement`."""
+        kinds = self._call(guard, place, [])
+        handler = ast.ExceptHandler(type=kinds, name=None, body=[statement])
+        return ast.fix_missing_locations(ast.copy_location(handler, place))
 
     def visit_TryStar(self, node: Any) -> ast.AST:
         """`except*` hides what it caught."""
@@ -438,7 +492,7 @@ class Policy(RestrictingNodeTransformer):
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
         """`case X(name=…)`."""
-        node.kwd_attrs = [self._attribute_name(node, name) for name in node.kwd_attrs]
+        node.kwd_attrs = [self._matched_name(node, name) for name in node.kwd_attrs]
         return self._plain(node)
 
     def _visit_capture(self, node: Any, field: str) -> ast.AST:
@@ -460,10 +514,11 @@ class Policy(RestrictingNodeTransformer):
         return self._visit_capture(node, "rest")
 
 
+_GUARDED_READS: Final = {"__init__": guards.INIT, "__members__": guards.MEMBERS}
 _ALLOWED: Final = (
     "Await AsyncFor AsyncWith With For While Delete Return Expr Constant Yield YieldFrom Starred Assert Raise If IfExp"
     " JoinedStr FormattedValue ListComp SetComp DictComp GeneratorExp comprehension Match match_case MatchValue"
-    " MatchSingleton MatchSequence MatchOr withitem keyword Pass Break Continue Subscript AugAssign NamedExpr List Tuple"
+    " MatchSingleton MatchSequence MatchOr withitem keyword Pass Break Continue Subscript NamedExpr List Tuple"
     " Dict Set Slice BinOp UnaryOp BoolOp Compare Load Store Del And Or"
 )
 """Syntax that is fine as it is, as long as what it is made of is."""

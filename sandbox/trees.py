@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from sandbox import guards, modules
-from sandbox.names import EXIT_METHODS, LITERAL_DUNDERS
+from sandbox.names import GUARDED_METHODS, LITERAL_DUNDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,8 @@ ATTRIBUTE_REMEDIES: Final = {
     "__annotations__": "annotations are stripped here; use a table of your own",
     "__setattr__": "write x.name = value, or object.__setattr__(self, 'name', value) with the name written out",
     "with_traceback": "use `raise … from error`",
+    "add_done_callback": "await it, or use asyncio.gather",
+    "no_cache": "use ZoneInfo(key)",
     "obj": "call it something else, for example `item`",
 }
 GUIDE: Final = "the author's guide lists what there is"
@@ -79,9 +81,10 @@ def bindings(tree: ast.Module) -> tuple[frozenset[str], dict[str, str]]:
     return frozenset(bound | set(imports)), known
 
 
-def is_super(node: ast.expr) -> bool:
-    """`super()`."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+def is_super(node: ast.expr, *, bare: bool = False) -> bool:
+    """`super(…)`; if `bare`, only `super()`, which is about the method's own object."""
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+    return is_call and not (bare and (node.args or node.keywords))  # type: ignore[attr-defined]
 
 
 def whose_class(node: ast.expr, bound: frozenset[str]) -> ast.expr | None:
@@ -100,7 +103,7 @@ def dunder_remedy(name: str, scope: str) -> str:
     """What to do instead of using one of Python's own names in a scope of that kind."""
     if name in LITERAL_DUNDERS:
         return f'write {name} = ("a", "b") in the class body'
-    if name in EXIT_METHODS:
+    if name in GUARDED_METHODS and scope == "class":
         return f"write it with def {name}"
     if scope == "class":
         return "leave it out; a class may define the usual special methods, " + GUIDE

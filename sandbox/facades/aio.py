@@ -1,6 +1,6 @@
 """`asyncio` as handlers use it. Tasks, futures and the loop stay out of reach: they lead to stacks and frames.
 
-What an invocation starts is cancelled when it ends.
+What an invocation starts belongs to it (`runtime.ending` makes the tasks), and is cancelled when it ends.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sandbox.runtime.context import CURRENT
-from sandbox.runtime.errors import Fatal
+from sandbox.runtime.ending import first_ending, is_ending
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
@@ -20,27 +19,19 @@ async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def _start(awaitable: Awaitable[Any]) -> asyncio.Task[Any]:
-    """A task that belongs to the running invocation."""
-    task = asyncio.get_running_loop().create_task(_await(awaitable))
-    invocation = CURRENT.get()
-    if invocation is not None:
-        invocation.children.add(task)
-        task.add_done_callback(invocation.children.discard)
-    return task
-
-
 async def gather(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
     """Run them together; their results in order. What still runs when one raises is cancelled."""
-    tasks = [_start(awaitable) for awaitable in awaitables]
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(_await(awaitable)) for awaitable in awaitables]
     try:
         results = list(await asyncio.gather(*tasks, return_exceptions=return_exceptions))
     finally:
         for task in tasks:
             task.cancel()
     for result in results:
-        if isinstance(result, Fatal):  # never a mere result
-            raise result
+        ending = first_ending(result) if isinstance(result, BaseException) else None
+        if ending is not None:  # never a mere result
+            raise ending
     return results
 
 
@@ -96,19 +87,15 @@ class TaskGroup:
         try:
             await self._group.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
-            fatal = group.subgroup(Fatal)
-            if fatal is None:
+            ending = error if is_ending(error) else first_ending(group)
+            if ending is None:
                 raise
-            raise _first(fatal) from None  # inside a group no `except` of the author would let it pass
+            raise ending from None  # inside a group no `except` of the author would let it pass
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any], *, name: str | None = None) -> Handle:
         """Start it; the group waits for it."""
         del name
         return Handle(self._group.create_task(coroutine))
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 NAMES: Final[dict[str, Any]] = {

@@ -11,9 +11,9 @@ import dataclasses
 import enum
 import inspect
 import typing
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from sandbox.names import USER_MODULE, field_refusal, unmangle
+from sandbox.names import FORMATS, USER_MODULE, field_refusal, mangle, unmangle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +31,20 @@ def dataclass(cls: Any = None, /, **options: Any) -> Any:
         reason = field_refusal(name)
         if reason:
             raise TypeError(f"{name!r} can't be a field: {reason}")
-    return dataclasses.dataclass(**options)(cls)
+    made = _without_formats(dataclasses.dataclass(**options)(cls))
+    if "__repr__" in vars(made) and any(
+        unmangle(field.name) != field.name for field in dataclasses.fields(made)
+    ):
+        shown = made.__repr__
+        made.__repr__ = lambda self: unmangle(shown(self))
+    return made
+
+
+def _without_formats(made: Any, /) -> Any:
+    """`match` reads fields past every guard: a class with one called `format` would lend that read to any text."""
+    if not FORMATS.isdisjoint(getattr(made, "__match_args__", ())):
+        made.__match_args__ = ()  # type: ignore[misc]  # of a class, whichever it is
+    return made
 
 
 def asdict(value: Any, *, dict_factory: Callable[[list[tuple[str, Any]]], Any] = dict) -> Any:
@@ -39,6 +52,11 @@ def asdict(value: Any, *, dict_factory: Callable[[list[tuple[str, Any]]], Any] =
     return dataclasses.asdict(
         value, dict_factory=lambda pairs: dict_factory([(unmangle(k), v) for k, v in pairs])
     )
+
+
+def replace(obj: Any, /, **changes: Any) -> Any:
+    """`dataclasses.replace`, with private fields under the names their author wrote."""
+    return dataclasses.replace(obj, **{mangle(name): value for name, value in changes.items()})
 
 
 # --- enum
@@ -97,22 +115,36 @@ def namedtuple(
             raise ValueError(f"{name!r} can't be a field: {reason}")
     make: Any = collections.namedtuple  # noqa: PYI024  what its author asked for
     kind: type[tuple[Any, ...]] = make(
-        str.__str__(typename), exact, rename=rename, defaults=defaults, module=USER_MODULE
+        str.__str__(typename), exact, rename=bool(rename), defaults=defaults, module=USER_MODULE
     )
-    return kind
+    return cast("type[tuple[Any, ...]]", _without_formats(kind))
+
+
+_NAMED_TUPLE: Final[Any] = typing.NamedTuple.__mro_entries__((typing.NamedTuple,))[0]  # type: ignore[attr-defined]
+
+
+class _NamedTupleType(type(_NAMED_TUPLE)):  # type: ignore[misc]
+    """Metaclass of `NamedTuple`, for as long as the class statement runs."""
+
+    def __new__(cls, name: str, bases: tuple[Any, ...], body: dict[str, Any]) -> Any:
+        bases = tuple(_NAMED_TUPLE if base is _BASE else base for base in bases)
+        return _without_formats(super().__new__(cls, name, bases, body))
+
+
+_BASE: Final[Any] = type.__new__(_NamedTupleType, "NamedTuple", (), {})
 
 
 class _BodyOnly:
     """A base class of `typing` that is a function in truth: inherited from, never called."""
 
-    __slots__ = ("_name", "_real")
+    __slots__ = ("_entries", "_name")
 
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self._name = real.__name__
+    def __init__(self, name: str, entries: tuple[Any, ...]) -> None:
+        self._name = name
+        self._entries = entries
 
-    def __mro_entries__(self, bases: tuple[Any, ...]) -> Any:
-        return self._real.__mro_entries__(tuple(self._real if base is self else base for base in bases))
+    def __mro_entries__(self, _bases: tuple[Any, ...]) -> Any:
+        return self._entries
 
     def __call__(self, *_args: Any, **_options: Any) -> NoReturn:
         raise TypeError(f"write the class: class Name({self._name}): …")
@@ -121,10 +153,10 @@ class _BodyOnly:
         return f"typing.{self._name}"
 
 
-NamedTuple: Final = _BodyOnly(typing.NamedTuple)
-TypedDict: Final = _BodyOnly(typing.TypedDict)
+NamedTuple: Final = _BodyOnly("NamedTuple", (_BASE,))
+TypedDict: Final = _BodyOnly("TypedDict", typing.TypedDict.__mro_entries__((typing.TypedDict,)))  # type: ignore[attr-defined]
 
-DATACLASSES: Final[dict[str, Any]] = {"dataclass": dataclass, "asdict": asdict}
+DATACLASSES: Final[dict[str, Any]] = {"dataclass": dataclass, "asdict": asdict, "replace": replace}
 ENUM: Final[dict[str, Any]] = {
     "Enum": Enum,
     "IntEnum": IntEnum,

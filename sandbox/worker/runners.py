@@ -6,13 +6,13 @@ A handler that never waits costs no task of its own.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandbox import wire
 from sandbox.runtime.context import CURRENT, Invocation
+from sandbox.runtime.ending import child_task, end_again, end_task, is_over, revive_task
 from sandbox.runtime.errors import DeadlineExceeded, EventNotSupported
 from sandbox.runtime.settings import Settings, retire
 from sandbox.worker.plain import batch_callback, read_batch
@@ -67,6 +67,7 @@ class Runners:
         self._invocations = [
             Invocation(is_async=True, console_bytes=module.console_bytes) for _ in range(module.concurrency)
         ]
+        loop.set_task_factory(child_task)
         for invocation in self._invocations:
             invocation.task = loop.create_task(self._run(invocation))
 
@@ -99,6 +100,8 @@ class Runners:
     def _look(self, now: float) -> str:
         """A tick: send what has ended; say so if the invocation whose code runs at this moment is late."""
         self._report.flush()
+        if is_over():
+            return "its invocation is over"
         invocation = CURRENT.get()
         is_late = invocation is not None and invocation.is_active and self._is_late(invocation, now)
         return too_long(self._module.timeout_s) if is_late else ""
@@ -106,7 +109,7 @@ class Runners:
     def _sweep(self) -> None:
         """Every 10 ms while there is work: cancel those that wait past their deadline."""
         self._report.flush()
-        if not self.is_busy:
+        if not end_again() and not self.is_busy:
             self._sweeper = None
             self._ticker.stop()
             self._ended()
@@ -114,7 +117,7 @@ class Runners:
         now = time.monotonic()
         for invocation in self._invocations:
             if invocation.is_active and self._is_late(invocation, now) and invocation.task is not None:
-                invocation.task.cancel()
+                end_task(invocation.task)
         self._sweeper = self._loop.call_later(TICK_S, self._sweep)
 
     def _is_late(self, invocation: Invocation, now: float) -> bool:
@@ -123,7 +126,8 @@ class Runners:
     async def _run(self, invocation: Invocation) -> None:
         """One runner: take the next event, run its handler, report; for as long as the module is loaded."""
         CURRENT.set(invocation)
-        queue = self._queue
+        task, queue = invocation.task, self._queue
+        assert task is not None
         while True:
             while not queue:
                 if not self._in_flight:
@@ -144,10 +148,11 @@ class Runners:
                 invocation.is_active = False
                 self._report.failed(item.numbers, invocation, self._as_deadline(error, invocation), begun)
             invocation.is_active = False
+            revive_task(task)
             retire(settings)
             self._in_flight -= 1
             if invocation.children:
-                _cancel_children(invocation)
+                _end_children(invocation)
 
     async def _run_item(self, item: Item, settings: Settings, invocation: Invocation) -> None:
         begun = time.perf_counter()
@@ -177,17 +182,12 @@ class Runners:
 
     def _as_deadline(self, error: BaseException, invocation: Invocation) -> BaseException:
         """A runner that was cancelled because its invocation is late goes on with the next one."""
-        if not isinstance(error, asyncio.CancelledError) or invocation.task is None:
-            return error
-        while invocation.task.cancelling():
-            invocation.task.uncancel()
-        if not self._is_late(invocation, time.monotonic()):
+        if not isinstance(error, asyncio.CancelledError) or not self._is_late(invocation, time.monotonic()):
             return error
         return DeadlineExceeded(too_long(self._module.timeout_s)).with_traceback(error.__traceback__)
 
 
-def _cancel_children(invocation: Invocation) -> None:
+def _end_children(invocation: Invocation) -> None:
     for child in list(invocation.children):
-        with contextlib.suppress(Exception):
-            child.cancel()
+        end_task(child)
     invocation.children.clear()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import inspect
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from sandbox.compiler import CompileRefused, Diagnostic, compile_source, execute
 from sandbox.runtime import errors
 from sandbox.runtime.cache import Cache
 from sandbox.runtime.console import Console, print_line
+from sandbox.runtime.ending import child_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,3 +59,17 @@ def refused() -> Callable[[str], tuple[Diagnostic, ...]]:
         return caught.value.diagnostics
 
     return compile_refused
+
+
+@pytest.fixture
+def finish() -> Callable[[Any], Any]:
+    """What a handler returned; of a coroutine, what it comes to on a loop like a worker's."""
+
+    async def wait(awaitable: Any) -> Any:
+        asyncio.get_running_loop().set_task_factory(child_task)  # type: ignore[arg-type]  # takes more than coroutines
+        return await awaitable
+
+    def run(result: Any) -> Any:
+        return asyncio.run(wait(result)) if inspect.isawaitable(result) else result
+
+    return run

@@ -5,8 +5,6 @@ Every snippet runs twice, under the policy and as plain Python, and both answers
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import sys
 import textwrap
 import timeit
@@ -783,15 +781,18 @@ SNIPPETS = {
 
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_it_means_what_it_means_in_plain_python(
-    name: str, load: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    load: Callable[..., dict[str, Any]],
+    finish: Callable[[Any], Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = textwrap.dedent(SNIPPETS[name])
     plain = types.ModuleType("function")
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "function", plain)
         exec(compile(source, "plain.py", "exec", dont_inherit=True), plain.__dict__)
-        expected = _answer(plain.main)
-    assert _answer(load(source)["main"]) == expected
+        expected = finish(plain.main())
+    assert finish(load(source)["main"]()) == expected
 
 
 def test_annotations_are_never_evaluated(load: Callable[..., dict[str, Any]]) -> None:
@@ -845,15 +846,6 @@ def test_a_handler_that_reads_and_builds_costs_what_it_costs_in_plain_python(
         for main in (load(source)["main"], plain["main"])
     )
     assert restricted < free * 1.3
-
-
-def _answer(main: Callable[[], Any]) -> Any:
-    result = main()
-    return asyncio.run(_finish(result)) if inspect.isawaitable(result) else result
-
-
-async def _finish(awaitable: Any) -> Any:
-    return await awaitable
 
 
 def test_the_collection_is_large() -> None:

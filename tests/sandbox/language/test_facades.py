@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from sandbox.facades.bounded import DECOMPRESSED_BYTES_MAX
 from sandbox.runtime.context import CURRENT, Invocation
 
 Load = Callable[..., dict[str, Any]]
+Finish = Callable[[Any], Any]
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_no_error_no_traceback(load: Load) -> None:
     assert load("import traceback\nx = traceback.format_exc()")["x"] == "NoneType: None\n"
 
 
-def test_gather_cancels_the_others_when_one_fails(load: Load) -> None:
+def test_gather_cancels_the_others_when_one_fails(load: Load, finish: Finish) -> None:
     module = load(
         """
         import asyncio
@@ -114,10 +114,10 @@ def test_gather_cancels_the_others_when_one_fails(load: Load) -> None:
                 return log
         """
     )
-    assert asyncio.run(module["main"]()) == ["cancelled"]
+    assert finish(module["main"]()) == ["cancelled"]
 
 
-def test_a_task_of_a_group_can_be_awaited_asked_and_cancelled(load: Load) -> None:
+def test_a_task_of_a_group_can_be_awaited_asked_and_cancelled(load: Load, finish: Finish) -> None:
     module = load(
         """
         import asyncio
@@ -133,10 +133,12 @@ def test_a_task_of_a_group_can_be_awaited_asked_and_cancelled(load: Load) -> Non
             return third, first.result(), second.done()
         """
     )
-    assert asyncio.run(module["main"]()) == (3, 3, True)
+    assert finish(module["main"]()) == (3, 3, True)
 
 
-def test_tasks_belong_to_the_invocation_that_started_them(load: Load, invocation: Invocation) -> None:
+def test_tasks_belong_to_the_invocation_that_started_them(
+    load: Load, invocation: Invocation, finish: Finish
+) -> None:
     module = load(
         """
         import asyncio
@@ -147,7 +149,7 @@ def test_tasks_belong_to_the_invocation_that_started_them(load: Load, invocation
         """
     )
     seen: list[int] = []
-    asyncio.run(module["main"](lambda: seen.append(len(invocation.children))))
+    finish(module["main"](lambda: seen.append(len(invocation.children))))
     assert seen == [1]
     assert not invocation.children
 

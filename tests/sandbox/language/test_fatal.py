@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from sandbox.runtime.errors import DeadlineExceeded
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Load = Callable[..., dict[str, Any]]
+Finish = Callable[[Any], Any]
 
 HOLDERS = {
     "a bare except": """
@@ -130,6 +129,112 @@ HOLDERS = {
         def main(end):
             return getattr(A(end), "x", None), hasattr(A(end), "x")
         """,
+    "a decorator that puts another __exit__ in its place": """
+        def other(method):
+            return lambda *error: True
+        class Quiet:
+            def __enter__(self): return self
+            @other
+            def __exit__(self, *error): return False
+        def main(end):
+            with Quiet():
+                end()
+        """,
+    "an __exit__ that raises something else": """
+        class Loud:
+            def __enter__(self): return self
+            def __exit__(self, *error): raise ValueError
+        def main(end):
+            try:
+                with Loud():
+                    end()
+            except ValueError:
+                pass
+        """,
+    "an __aexit__ that is no coroutine function": """
+        class Yes:
+            def __await__(self):
+                yield from ()
+                return True
+        class Quiet:
+            async def __aenter__(self): return self
+            def __aexit__(self, *error): return Yes()
+        async def main(end):
+            async with Quiet():
+                end()
+        """,
+    "a finally that raises something else": """
+        def main(end):
+            try:
+                try:
+                    end()
+                finally:
+                    raise ValueError
+            except ValueError:
+                pass
+        """,
+    "a finally that ends an iteration": """
+        class Items:
+            def __init__(self, end): self.end = end
+            def __iter__(self): return self
+            def __next__(self):
+                try:
+                    self.end()
+                finally:
+                    raise StopIteration
+        def main(end):
+            for item in Items(end):
+                pass
+        """,
+    "a finally that says an attribute is missing": """
+        class A:
+            def __init__(self, end): self.end = end
+            def __getattr__(self, name):
+                try:
+                    self.end()
+                finally:
+                    raise AttributeError(name)
+        def main(end):
+            return getattr(A(end), "x", None)
+        """,
+    "a context manager from what is no generator": """
+        from contextlib import contextmanager
+        class Generator:
+            def __next__(self): return None
+            def throw(self, *error): raise StopIteration
+        @contextmanager
+        def quiet():
+            return Generator()
+        def main(end):
+            with quiet():
+                end()
+        """,
+    "an exit stack with a callback that raises": """
+        from contextlib import ExitStack
+        def fail(*error): raise ValueError
+        def main(end):
+            try:
+                with ExitStack() as stack:
+                    stack.push(fail)
+                    end()
+            except ValueError:
+                pass
+        """,
+    "a group in a task group that derives something else": """
+        import asyncio
+        class Group(ExceptionGroup):
+            def derive(self, errors): raise ValueError
+            def subgroup(self, condition): raise ValueError
+        async def other(): raise Group("x", [ValueError()])
+        async def work(end): end()
+        async def main(end):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(other())
+                    group.create_task(work(end))
+            except Exception:
+                pass
+        """,
     "a loop that tries again": """
         def main(end):
             while True:
@@ -146,20 +251,12 @@ def end() -> None:
 
 
 @pytest.mark.parametrize("name", HOLDERS)
-def test_it_passes(name: str, load: Callable[..., dict[str, Any]]) -> None:
+def test_it_passes(name: str, load: Load, finish: Finish) -> None:
     with pytest.raises(DeadlineExceeded):
-        _answer(load(HOLDERS[name])["main"](end))
+        finish(load(HOLDERS[name])["main"](end))
 
 
-def _answer(result: Any) -> Any:
-    return asyncio.run(_finish(result)) if inspect.isawaitable(result) else result
-
-
-async def _finish(awaitable: Any) -> Any:
-    return await awaitable
-
-
-def test_finally_and_exit_methods_still_run(load: Callable[..., dict[str, Any]]) -> None:
+def test_finally_and_exit_methods_still_run(load: Load) -> None:
     module = load(
         """
         log = []
@@ -179,7 +276,7 @@ def test_finally_and_exit_methods_still_run(load: Callable[..., dict[str, Any]])
     assert module["log"] == ["closed", "cleaned"]
 
 
-def test_other_errors_are_held_back_as_asked(load: Callable[..., dict[str, Any]]) -> None:
+def test_other_errors_are_held_back_as_asked(load: Load, finish: Finish) -> None:
     def fail() -> None:
         raise ValueError
 
@@ -190,4 +287,4 @@ def test_other_errors_are_held_back_as_asked(load: Callable[..., dict[str, Any]]
         "an __aexit__ that says yes",
         "suppress",
     ):
-        _answer(load(HOLDERS[name])["main"](fail))
+        finish(load(HOLDERS[name])["main"](fail))
