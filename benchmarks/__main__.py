@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.harness import Figure
 
-NAMES = ("floor", "throughput", "cold_start", "memory_per_worker")
+NAMES = ("floor", "throughput", "cold_start", "memory_per_worker", "routing")
 
 
 def main() -> int:

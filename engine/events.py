@@ -19,6 +19,7 @@ INT_MIN: Final = -(2**63)
 def encode_events(events: Iterable[dict[str, Any]]) -> Events:
     """All of them, or `InvalidEvent` with the index (from 0) of the first that can't be sent, and why."""
     types, message_ids, user_keys, bodies = bytearray(), [], [], []
+    integrations: dict[int, bytes] = {}
     for index, event in enumerate(events):
         try:
             kind, message_id, user_key, body = encode_event(event)
@@ -26,11 +27,15 @@ def encode_events(events: Iterable[dict[str, Any]]) -> Events:
             raise InvalidEvent(
                 f"event {index}: {error.message}", remedy=error.remedy, data={"index": index}
             ) from None
+        if event.get("integrations") and (wishes := _wishes(event["integrations"])):
+            integrations[index] = wishes
         types.append(kind)
         message_ids.append(message_id)
         user_keys.append(user_key)
         bodies.append(body)
-    return Events(bytes(types), message_ids, user_keys, {}, list(map(len, bodies)), b"".join(bodies))
+    return Events(
+        bytes(types), message_ids, user_keys, integrations, list(map(len, bodies)), b"".join(bodies)
+    )
 
 
 def encode_event(event: Any) -> tuple[int, str, str, bytes]:
@@ -69,6 +74,19 @@ def encode_event(event: Any) -> tuple[int, str, str, bytes]:
     user_key = event.get("userId") or event.get("anonymousId")
     user_key = user_key if type(user_key) is str and len(user_key) <= USER_KEY_CHARS_MAX else ""
     return kind, message_id, user_key, body
+
+
+def _wishes(value: Any) -> bytes:
+    """Which destinations an event wants: name → true or false, packed; empty if it wants all that there are.
+
+    An object instead of true carries options for a destination; they travel in the body.
+    """
+    if type(value) is not dict or all(value.values()):
+        return b""
+    packed: bytes = msgpack.packb(
+        {key: bool(item) for key, item in value.items() if type(key) is str}, unicode_errors="replace"
+    )
+    return packed
 
 
 def _mend(value: Any, depth: int = 0) -> Any:

@@ -116,6 +116,8 @@ class Destination:
     limits: Limits
     created_ms: int
     deployed_ms: int
+    filter: bytes = b""
+    """The program that its workers run before the handler (`engine/filters/program.py`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ chunk, 512 KiB a chunk); the others follow from them.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import struct
 import sys
@@ -187,6 +188,19 @@ def check_events(events: Events) -> None:
             raise WireError("an integrations entry names no event or is not a byte string")
 
 
+SAMPLE_POSITIONS: Final = 1_000_000
+
+
+def sample_position(message_id: str, body: bytes) -> int:
+    """0 up to `SAMPLE_POSITIONS`: where an event stands among all that a filter samples.
+
+    The same message id (without one: the same body) stands at the same place, in the supervisor, in every worker and in
+    every attempt.
+    """
+    digest = hashlib.blake2b(message_id.encode() or body, digest_size=8).digest()
+    return int.from_bytes(digest, "big") % SAMPLE_POSITIONS
+
+
 # --- Frames ---------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +279,8 @@ class Load(Frame):
     """Async invocations at once in this worker."""
     console_bytes: int
     """Console output kept of one invocation."""
+    filter: bytes
+    """The destination's filter as a program (`sandbox/filters.py`); empty if it has none."""
 
 
 INVOKE_BATCH: Final = 1

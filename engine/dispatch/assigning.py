@@ -272,6 +272,7 @@ class Assigner:
             limits.timeout_ms,
             limits.concurrency,
             limits.console_bytes,
+            destination.filter,
         )
         assert self.listener is not None
         worker.load(frame, listener=self.listener, bound_to=destination.name)

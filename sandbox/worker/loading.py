@@ -10,6 +10,7 @@ import msgpack
 
 from sandbox import wire
 from sandbox.compiler import CompileRefused, compile_source, execute
+from sandbox.filters import Filter
 from sandbox.runtime import handler
 from sandbox.worker.ticker import too_long
 
@@ -44,6 +45,8 @@ class Module:
     by_type: list[handler.Callback | None]
     """A place an event type, in the order of `wire.EVENT_TYPES`."""
     handlers: list[wire.Handler]
+    filter: Filter | None
+    """What keeps events from the handlers."""
 
     @property
     def is_async(self) -> bool:
@@ -90,6 +93,7 @@ def load(
         callbacks,
         [callbacks.get(name) for name in wire.EVENT_TYPES],
         table,
+        Filter(frame.filter) if frame.filter else None,
     )
     logs: bytes = msgpack.packb(invocation.take_logs()[0][:LOG_LINES_MAX], unicode_errors="replace")
     return module, wire.Loaded(compiled, wire.pack_handlers(table), logs)

@@ -18,6 +18,7 @@ from sandbox.worker.reading import bodies_of, read_event
 from sandbox.worker.ticker import too_long
 
 if TYPE_CHECKING:
+    from sandbox.filters import Filter
     from sandbox.runtime.context import Invocation
     from sandbox.runtime.handler import Callback
     from sandbox.worker.loading import Module
@@ -59,11 +60,12 @@ class PlainLoop:
         self._report.flush()
 
     def _run_events(self, frame: wire.Invoke) -> None:
-        page, by_type, values, invocation = (
+        page, by_type, values, invocation, judge = (
             self._page,
             self._module.by_type,
             self._module.settings,
             self._invocation,
+            self._module.filter,
         )
         is_verbose = bool(frame.flags & wire.INVOKE_VERBOSE)
         begun = 0.0
@@ -77,6 +79,9 @@ class PlainLoop:
                 begun = time.perf_counter()
             try:
                 event = read_event(body, type_index, message_id, user_key)
+                if judge is not None and not judge.passes(event, body):
+                    self._filtered(sequence)
+                    continue
                 callback = by_type[type_index]
                 if callback is None:
                     raise EventNotSupported(f"no handler for {wire.EVENT_TYPES[type_index]} events")  # noqa: TRY301  one way out
@@ -106,18 +111,25 @@ class PlainLoop:
             self._unreported = sequence + 1
             self._report.failed([sequence], self._invocation, error, begun or time.perf_counter())
 
+    def _filtered(self, sequence: int) -> None:
+        with self._ticker.hold:
+            self._close_range(sequence)
+            self._unreported = sequence + 1
+            self._report.filtered(sequence)
+
     def _run_batch(self, frame: wire.Invoke) -> None:
         self._page[0] = frame.first
         begun = time.perf_counter()
         settings = Settings(self._module.settings)
-        events, sequences = read_batch(frame, self._report, self._invocation)
+        events, sequences = read_batch(frame, self._module.filter, self._report, self._invocation)
         try:
-            callback = batch_callback(self._module)
-            result = callback.call(events, settings) if callback.takes_settings else callback.call(events)
-            if type(result) is CoroutineType:
-                _refuse_coroutine(result)
-            is_verbose = bool(frame.flags & wire.INVOKE_VERBOSE)
-            self._report.batch(sequences, self._invocation, result, begun, in_full=is_verbose)
+            if events:
+                callback = batch_callback(self._module)
+                result = callback.call(events, settings) if callback.takes_settings else callback.call(events)
+                if type(result) is CoroutineType:
+                    _refuse_coroutine(result)
+                is_verbose = bool(frame.flags & wire.INVOKE_VERBOSE)
+                self._report.batch(sequences, self._invocation, result, begun, in_full=is_verbose)
         except BaseException as error:  # noqa: BLE001  a handler may raise anything
             self._report.failed(sequences, self._invocation, error, begun)
         self._unreported = frame.first + len(frame.sizes)
@@ -147,12 +159,18 @@ def batch_callback(module: Module) -> Callback:
     return callback
 
 
-def read_batch(frame: wire.Invoke, report: Report, invocation: Invocation) -> tuple[list[Any], list[int]]:
-    """The events of a batch and their numbers; those that can't be read are rejected here, alone."""
+def read_batch(
+    frame: wire.Invoke, judge: Filter | None, report: Report, invocation: Invocation
+) -> tuple[list[Any], list[int]]:
+    """The events of a batch and their numbers; those that can't be read, or are filtered, are reported here, alone."""
     events, sequences = [], []
     for sequence, arguments in enumerate(bodies_of(frame), frame.first):
         try:
-            events.append(read_event(*arguments))
+            event = read_event(*arguments)
+            if judge is not None and not judge.passes(event, arguments[0]):
+                report.filtered(sequence)
+                continue
+            events.append(event)
             sequences.append(sequence)
         except InvalidEventPayload as error:
             report.failed([sequence], invocation, error, time.perf_counter())

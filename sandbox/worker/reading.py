@@ -25,7 +25,7 @@ def read_event(body: bytes, type_index: int, message_id: str, user_key: str) -> 
         own_id = event.get("messageId")
         if own_id != message_id:
             is_same = is_same and not message_id and type(own_id) is not str
-        if user_key and event.get("userId") != user_key and event.get("anonymousId") != user_key:
+        if user_key and (event.get("userId") or event.get("anonymousId")) != user_key:
             is_same = False
     except _UNREADABLE:
         raise InvalidEventPayload("the event's body can't be read") from None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BYTES_MAX: Final = 512 * 1024
 """Details are sent before more of them are kept."""
 _DELIVERED: Final = wire.CODE_INDEX["delivered"]
+_FILTERED: Final = wire.CODE_INDEX["filtered"]
+_NOTHING: Final = wire.Detail().pack()
 
 
 class Report:
@@ -49,6 +51,11 @@ class Report:
                 logs=logs, logs_dropped_bytes=dropped, result=shown, duration_us=_since(begun)
             )
             self._row(sequence, _DELIVERED, 0, detail.pack())
+
+    def filtered(self, sequence: int) -> None:
+        """The destination's filter kept one event from its handler."""
+        with self._hold:
+            self._row(sequence, _FILTERED, 0, _NOTHING)
 
     def failed(
         self, sequences: Sequence[int], invocation: Invocation, error: BaseException, begun: float

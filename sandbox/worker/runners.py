@@ -156,13 +156,19 @@ class Runners:
 
     async def _run_item(self, item: Item, settings: Settings, invocation: Invocation) -> None:
         begun = time.perf_counter()
+        judge = self._module.filter
         events: Any
         if item.batch is not None:
-            events, sequences = read_batch(item.batch, self._report, invocation)
+            events, sequences = read_batch(item.batch, judge, self._report, invocation)
             item.numbers.extend(sequences)
+            if not events:
+                return
             callback = batch_callback(self._module)
         else:
             events = read_event(*item.event)
+            if judge is not None and not judge.passes(events, item.event[0]):
+                self._report.filtered(item.sequence)
+                return
             type_index = item.event[1]
             single = self._module.by_type[type_index]
             if single is None:
