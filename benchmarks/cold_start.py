@@ -19,7 +19,6 @@ from engine.events import encode_events
 
 if TYPE_CHECKING:
     from engine.client import Client
-    from sandbox.wire import Events
 
 DESTINATIONS: Final = 200
 SUSPENDED: Final = 50
@@ -33,26 +32,26 @@ def measure(_floor: float | None, runs: int) -> list[Figure]:
 
 
 def _run() -> tuple[float, float, float, float]:
-    columns = encode_events(reference_events(1))
     with daemon() as (client, _):
         names = [f"destination-{at}" for at in range(DESTINATIONS)]
         for name in names:
             client.deploy(name, REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
         time.sleep(0.5)  # spares are forked again after the deploys; a cold start finds them
-        cold = [_first(client, name, columns) for name in names]
+        cold = [_first(client, name) for name in names]
     with daemon("--config", str(RECORDED.parent / "suspend.toml")) as (client, _):
         names = [f"destination-{at}" for at in range(SUSPENDED)]
         for name in names:
             client.deploy(name, REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
-            _first(client, name, columns)
+            _first(client, name)
         deadline = time.monotonic() + 30
         while any(row["state"] == "idle" for row in client.workers()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        wake = [_first(client, name, columns) for name in names]
+        wake = [_first(client, name) for name in names]
     return percentile(cold, 50), percentile(cold, 99), percentile(wake, 50), percentile(wake, 99)
 
 
-def _first(client: Client, name: str, columns: Events) -> float:
+def _first(client: Client, name: str) -> float:
+    columns = encode_events(reference_events(1))
     begun = time.perf_counter()
     result = client.submit(name, columns, wait=True)
     elapsed_ms = (time.perf_counter() - begun) * 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import statistics
@@ -10,14 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.client import Client
+from engine.events import encode_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sandbox.wire import Events
 
 RECORDED: Final = Path(__file__).parent.parent / "tests" / "data" / "recorded.ndjson"
 REFERENCE_EVENT_BYTES: Final = 767
@@ -69,11 +74,22 @@ def recorded_events() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RECORDED.read_text("utf-8").splitlines()]
 
 
-def reference_events(count: int) -> list[dict[str, Any]]:
-    """Track events closest to the reference size."""
+@functools.cache
+def _reference_tracks() -> list[dict[str, Any]]:
     tracks = [event for event in recorded_events() if event["type"] == "track"]
     tracks.sort(key=lambda event: abs(len(json.dumps(event)) - REFERENCE_EVENT_BYTES - 120))
-    return [tracks[at % 50] for at in range(count)]
+    return tracks[:50]
+
+
+def reference_events(count: int) -> list[dict[str, Any]]:
+    """Track events closest to the reference size, each with a `messageId` of its own: none is a duplicate."""
+    tracks = _reference_tracks()
+    return [{**tracks[at % len(tracks)], "messageId": str(uuid.uuid4())} for at in range(count)]
+
+
+def reference_batches(total: int, size: int) -> list[Events]:
+    """Reference events, encoded as a client sends them, in batches."""
+    return [encode_events(reference_events(size)) for _ in range(total // size)]
 
 
 @contextlib.contextmanager

@@ -11,32 +11,29 @@ from benchmarks.harness import (
     Figure,
     daemon,
     figure,
-    reference_events,
+    reference_batches,
 )
-from engine.events import encode_events
 
 EVENTS_A_RUN: Final = {100: 100_000, 10: 60_000, 1: 20_000}
 
 
 def measure(floor: float | None, runs: int) -> list[Figure]:
     """Events a second, each run in a fresh daemon."""
-    events = reference_events(100)
     figures = []
     for size, total in EVENTS_A_RUN.items():
-        values = [_run(events[:size], size, total) for _ in range(runs)]
+        values = [_run(size, total) for _ in range(runs)]
         figures.append(figure(f"throughput_{size}", "events/s", values, floor=floor))
     return figures
 
 
-def _run(events: list[dict[str, object]], size: int, total: int) -> float:
+def _run(size: int, total: int) -> float:
     with daemon() as (client, _):
         client.deploy("reference", REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
-        # Encoding is the caller's work of one event; the same bytes are sent again so that it isn't measured twice.
-        columns = encode_events(events)
         for count in (total // 5, total):
+            batches = reference_batches(count, size)  # encoding is the caller's work, and not measured
             delivered = 0
             begun = time.perf_counter()
-            for result in client.submit_many("reference", (columns for _ in range(count // size)), wait=True):
+            for result in client.submit_many("reference", batches, wait=True):
                 delivered += result.delivered
             elapsed = time.perf_counter() - begun
             if delivered != count:

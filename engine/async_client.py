@@ -93,10 +93,16 @@ class AsyncClient:
     # --- Events
 
     async def submit(
-        self, name: str, events: Iterable[dict[str, Any]] | wire.Events, *, wait: bool = False
+        self,
+        name: str,
+        events: Iterable[dict[str, Any]] | wire.Events,
+        *,
+        wait: bool = False,
+        dedupe: bool = True,
     ) -> SubmitResult:
         """Send events; returns when they are durable, with `wait` when each has had its first outcome.
 
+        With `dedupe` an event whose `messageId` the destination has accepted before is counted, and not delivered.
         Nothing is sent if one is invalid: raises `InvalidEvent` with its index. If the daemon refuses a later part of
         many events, the error's `data["accepted"]` is the number of those it has.
         """
@@ -104,16 +110,22 @@ class AsyncClient:
         columns = events if isinstance(events, wire.Events) else encode_events(events)
         total = SubmitResult()
         try:
-            async for result in self.submit_many(name, split_chunks(columns), wait=wait):
+            async for result in self.submit_many(name, split_chunks(columns), wait=wait, dedupe=dedupe):
                 total.add(result)
         except EngineError as error:
-            error.data["accepted"] = total.accepted
+            error.data["accepted"] = total.accepted + total.duplicates
             raise
         total.elapsed_ms = round((time.monotonic() - begun) * 1000, 3)
         return total
 
     async def submit_many(
-        self, name: str, batches: Iterable[Batch], *, wait: bool = False, window: int = WINDOW
+        self,
+        name: str,
+        batches: Iterable[Batch],
+        *,
+        wait: bool = False,
+        dedupe: bool = True,
+        window: int = WINDOW,
     ) -> AsyncIterator[SubmitResult]:
         """Each batch as a submit of its own, pipelined; their results in order. Up to `window` are under way.
 
@@ -124,7 +136,7 @@ class AsyncClient:
             for batch in batches:
                 columns = batch if isinstance(batch, wire.Events) else encode_events(batch)
                 if columns.sizes:
-                    under_way.append(await self._send_submit(name, columns, wait=wait))
+                    under_way.append(await self._send_submit(name, columns, wait=wait, dedupe=dedupe))
                 while under_way and (len(under_way) >= window or under_way[0][1].is_done):
                     yield await self._submitted(under_way)
             while under_way:
@@ -134,7 +146,7 @@ class AsyncClient:
                 self._session.close(request_id)
 
     async def _send_submit(
-        self, name: str, columns: wire.Events, *, wait: bool
+        self, name: str, columns: wire.Events, *, wait: bool, dedupe: bool
     ) -> tuple[int, Submission, asyncio.Event]:
         submission, done = Submission(wait), asyncio.Event()
 
@@ -145,7 +157,7 @@ class AsyncClient:
 
         request_id = self._session.open(take)
         try:
-            await self._send(pack_submit(request_id, name, columns, wait=wait))
+            await self._send(pack_submit(request_id, name, columns, wait=wait, dedupe=dedupe))
         except BaseException:
             self._session.close(request_id)
             raise

@@ -95,10 +95,16 @@ class Client:
     # --- Events
 
     def submit(
-        self, name: str, events: Iterable[dict[str, Any]] | wire.Events, *, wait: bool = False
+        self,
+        name: str,
+        events: Iterable[dict[str, Any]] | wire.Events,
+        *,
+        wait: bool = False,
+        dedupe: bool = True,
     ) -> SubmitResult:
         """Send events; returns when they are durable, with `wait` when each has had its first outcome.
 
+        With `dedupe` an event whose `messageId` the destination has accepted before is counted, and not delivered.
         Nothing is sent if one is invalid: raises `InvalidEvent` with its index. If the daemon refuses a later part of
         many events (its disk is full, say), the error's `data["accepted"]` is the number of those it has.
         """
@@ -106,16 +112,22 @@ class Client:
         columns = events if isinstance(events, wire.Events) else encode_events(events)
         total = SubmitResult()
         try:
-            for result in self.submit_many(name, split_chunks(columns), wait=wait):
+            for result in self.submit_many(name, split_chunks(columns), wait=wait, dedupe=dedupe):
                 total.add(result)
         except EngineError as error:
-            error.data["accepted"] = total.accepted
+            error.data["accepted"] = total.accepted + total.duplicates
             raise
         total.elapsed_ms = round((time.monotonic() - begun) * 1000, 3)
         return total
 
     def submit_many(
-        self, name: str, batches: Iterable[Batch], *, wait: bool = False, window: int = WINDOW
+        self,
+        name: str,
+        batches: Iterable[Batch],
+        *,
+        wait: bool = False,
+        dedupe: bool = True,
+        window: int = WINDOW,
     ) -> Iterator[SubmitResult]:
         """Each batch as a submit of its own, pipelined; their results in order. Up to `window` are under way.
 
@@ -136,7 +148,7 @@ class Client:
                     request_id = self._session.open(submission.take)
                     under_way.append((request_id, submission))
                     if columns.sizes:
-                        self._unsent += pack_submit(request_id, name, columns, wait=wait)
+                        self._unsent += pack_submit(request_id, name, columns, wait=wait, dedupe=dedupe)
                 if under_way and not under_way[0][1].is_done:
                     self._exchange()
                 while under_way and under_way[0][1].is_done:

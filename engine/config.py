@@ -65,6 +65,10 @@ class Config:
     journal_size_max_mib: int = _int(0, 0, 1 << 24, "the journal's limit on disk; 0 is none")
     shelf_days: int = _int(7, 1, 3_650, "how long dead and discarded events are kept")
     shelf_mib: int = _int(1_024, 1, 1 << 20, "how much of them is kept")
+    dedupe_hours: int = _int(24, 1, 720, "how long a messageId is known, so that its event isn't taken twice")
+    dedupe_disk_mib: int = _int(
+        1_024, 1, 1 << 16, "what known ids take on disk at most; a 32nd of it is taken of memory"
+    )
     log_format: str = _text("text", "how the daemon logs", ("text", "json"))
     log_level: str = _text("info", "what the daemon logs", ("debug", "info", "warning", "error"))
     allow_degraded: bool = field(

@@ -79,6 +79,8 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             size_max_mib=config.journal_size_max_mib or None,
             shelf_age_max_ms=config.shelf_days * 86_400_000,
             shelf_bytes_max=config.shelf_mib << 20,
+            dedupe_window_s=config.dedupe_hours * 3600,
+            dedupe_bytes_max=config.dedupe_disk_mib << 20,
         )
         pool = Pool(
             PoolOptions(

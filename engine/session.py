@@ -28,11 +28,13 @@ class SubmitResult:
     """What became of a submit; all but `accepted` and `duplicates` are counted only with `wait=True`."""
 
     accepted: int = 0
+    """Without duplicates."""
     delivered: int = 0
     discarded: int = 0
     retrying: int = 0
     dead: int = 0
     duplicates: int = 0
+    """Acknowledged and not delivered: the destination had accepted their `messageId` before."""
     by_code: dict[str, int] = field(default_factory=dict)
     first_errors: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Code → the error of the first event that ended so."""
@@ -159,14 +161,15 @@ def absent(path: str, reason: object) -> Unavailable:
     return Unavailable(f"no daemon answers on {path} ({reason})", remedy=ABSENT_REMEDY)
 
 
-def pack_submit(request_id: int, name: str, events: wire.Events, *, wait: bool) -> bytes:
+def pack_submit(request_id: int, name: str, events: wire.Events, *, wait: bool, dedupe: bool) -> bytes:
     """The frame's bytes. Raises `UsageError` for more than one frame takes."""
     if len(events.sizes) > wire.SUBMIT_EVENTS_MAX:
         raise UsageError(
             f"a batch of {len(events.sizes)} events; {wire.SUBMIT_EVENTS_MAX} are allowed",
             remedy="send smaller batches, or let `submit` cut them",
         )
-    return _within_limit(frames.Submit(request_id, name, frames.SUBMIT_WAIT if wait else 0, *events).pack())
+    flags = (frames.SUBMIT_WAIT if wait else 0) | (0 if dedupe else frames.SUBMIT_NO_DEDUPE)
+    return _within_limit(frames.Submit(request_id, name, flags, *events).pack())
 
 
 def pack_call(request_id: int, operation: str, arguments: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,11 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
             pytest.fail(f"nothing happened within {timeout_s} s")
         time.sleep(0.01)
     return answer
+
+
+def new_id() -> str:
+    """A `messageId` that no event had before: an event with a known one is a duplicate, and isn't delivered."""
+    return str(uuid.uuid4())
 
 
 class Daemon:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUBMIT_WAIT: Final = 1
+SUBMIT_NO_DEDUPE: Final = 2
 """Send `Settled` once every event has had its first outcome."""
 MAP_ITEMS_MAX: Final = 2_500
 CONNECTION_ID: Final = -1

@@ -215,7 +215,11 @@ class Connection(asyncio.Protocol):
                 else None
             )
             self._core.submit(
-                frame.destination, events, lambda error: self._acked(request_id, count, error), tally
+                frame.destination,
+                events,
+                lambda error, duplicates: self._acked(request_id, count, duplicates, error),
+                tally,
+                is_deduped=not frame.flags & frames.SUBMIT_NO_DEDUPE,
             )
         except wire.WireError as error:
             self.reply_error(
@@ -224,9 +228,9 @@ class Connection(asyncio.Protocol):
         except EngineError as error:
             self.reply_error(request_id, error)
 
-    def _acked(self, request_id: int, count: int, error: EngineError | None) -> None:
+    def _acked(self, request_id: int, count: int, duplicates: int, error: EngineError | None) -> None:
         if error is None:
-            self.reply(frames.Accepted(request_id, count, 0))
+            self.reply(frames.Accepted(request_id, count - duplicates, duplicates))
         else:
             self.reply_error(request_id, error)
 

@@ -34,8 +34,13 @@ _BLANK: Final = re.compile(r"[ \t\n\r]*")
 @click.argument("file", default="-")
 @click.option("--wait", is_flag=True, help="Until every event has had its first outcome.")
 @click.option("--skip-invalid", is_flag=True, help="Send the valid events even if others are not.")
+@click.option(
+    "--no-dedupe", is_flag=True, help="Deliver events with a messageId that was accepted before, too."
+)
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
-def submit_command(name: str, file: str, wait: bool, skip_invalid: bool, is_json: bool) -> int:
+def submit_command(
+    name: str, file: str, *, wait: bool, skip_invalid: bool, no_dedupe: bool, is_json: bool
+) -> int:
     """Send events to a destination: a JSON object, a JSON array or NDJSON, from FILE or standard input."""
     begun = time.monotonic()
     with Client() as client, _opened(file) as stream:
@@ -48,7 +53,7 @@ def submit_command(name: str, file: str, wait: bool, skip_invalid: bool, is_json
                 remedy="mend them, or send the others with --skip-invalid",
             )
         stream.seek(0)
-        total = _send(client, name, stream, survey.valid, wait=wait)
+        total = _send(client, name, stream, survey.valid, wait=wait, dedupe=not no_dedupe)
     total.elapsed_ms = round((time.monotonic() - begun) * 1000, 3)
     _report(total, survey, wait=wait, is_json=is_json)
     if total.retrying:
@@ -63,7 +68,9 @@ def _after_blank(text: str, at: int) -> int:
     return blank.end()
 
 
-def _send(client: Client, name: str, stream: IO[bytes], count: int, *, wait: bool) -> SubmitResult:
+def _send(
+    client: Client, name: str, stream: IO[bytes], count: int, *, wait: bool, dedupe: bool
+) -> SubmitResult:
     """Submit what can be sent, with a progress bar if somebody is there to see it."""
     total = SubmitResult()
     if not count:
@@ -75,13 +82,13 @@ def _send(client: Client, name: str, stream: IO[bytes], count: int, *, wait: boo
     )
     try:
         with bar:
-            for result in client.submit_many(name, _batches(stream), wait=wait):
+            for result in client.submit_many(name, _batches(stream), wait=wait, dedupe=dedupe):
                 total.add(result)
                 if sys.stderr.isatty():
-                    bar.update(result.accepted)
+                    bar.update(result.accepted + result.duplicates)
     except EngineError as error:
-        if total.accepted:
-            error.message += f" (after {total.accepted} events, which were accepted)"
+        if taken := total.accepted + total.duplicates:
+            error.message += f" (after {taken} events, which were accepted)"
         raise
     return total
 
@@ -106,6 +113,8 @@ def _report(total: SubmitResult, survey: Survey, *, wait: bool, is_json: bool) -
         output.as_json({**{name: getattr(total, name) for name in names}, **skipped})
         return
     click.echo(f"accepted {total.accepted} events in {total.elapsed_ms:.0f} ms")
+    if total.duplicates:
+        click.echo(f"{total.duplicates} duplicates, accepted before: not delivered")
     if survey.refused:
         click.echo(f"skipped {survey.refused} that can't be sent:")
         for reason in survey.reasons:

@@ -95,11 +95,16 @@ class Core:
         self,
         name: str,
         events: wire.Events,
-        acked: Callable[[EngineError | None], None],
+        acked: Callable[[EngineError | None, int], None],
         tally: Tally | None,
+        *,
+        is_deduped: bool = True,
     ) -> None:
-        """Take events; `acked` follows once they are durable. Raises `NotFound` or `Unavailable` at once."""
-        self._intake.submit(Submit(self._lane(name), events, acked, tally))
+        """Take events; `acked` follows once they are durable, with the number of duplicates, which aren't stored.
+
+        Raises `NotFound` or `Unavailable` at once.
+        """
+        self._intake.submit(Submit(self._lane(name), events, acked, tally, is_deduped))
 
     # --- Functions
 
@@ -263,6 +268,7 @@ class Core:
                 "commits": journal.commits,
                 "appended": journal.appended,
                 "settled": journal.settled,
+                "duplicates": journal.duplicates,
                 "writable": journal.writable,
                 "stored": sum(depth.stored for depth in journal.destinations),
             },

@@ -7,11 +7,13 @@ when its own events are durable.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import admission
 from engine.errors import EngineError, Unavailable
+from engine.journal.contract import Claim
 from engine.model import Chunk, split_chunks
 from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, MIB, Events
 
@@ -34,19 +36,22 @@ class Submit:
 
     lane: Lane
     events: Events
-    acked: Callable[[EngineError | None], None]
+    acked: Callable[[EngineError | None, int], None]
+    """Called with the number of duplicates, or with the reason why nothing was stored."""
     tally: Tally | None
+    is_deduped: bool = True
+    duplicates: int = 0
 
 
 @dataclass(slots=True)
 class Draft:
-    """A chunk being made of several submits. `waiters` are (start, stop, tally)."""
+    """A chunk being made of several submits. `shares` are (start, stop, submit), in order and without gaps."""
 
     lane: Lane
     parts: list[Events]
     count: int
     bytes: int
-    waiters: list[tuple[int, int, Tally]]
+    shares: list[tuple[int, int, Submit]]
 
 
 class Intake:
@@ -111,11 +116,10 @@ class Intake:
                 stored = lane.uncommitted_events + (await self._journal.depth(lane.destination.id)).stored
                 if count > admission.room(stored=stored, queue_events=limit):
                     name, mean_us = lane.destination.name, lane.mean_us
-                    submit.acked(
-                        admission.refusal(
-                            name, stored=stored, count=count, queue_events=limit, mean_us=mean_us
-                        )
+                    refusal = admission.refusal(
+                        name, stored=stored, count=count, queue_events=limit, mean_us=mean_us
                     )
+                    submit.acked(refusal, 0)
                     continue
             lane.uncommitted_events += count
             admitted.append(submit)
@@ -130,14 +134,20 @@ class Intake:
         ]
         error: EngineError | None = None
         try:
-            leases = await self._journal.append(chunks)
+            leases = await self._journal.append(chunks, claims=claims_of(drafts))
         except EngineError as failure:
             error, leases = failure, []
+        for draft, lease in zip(drafts, leases, strict=False):
+            count_duplicates(draft, lease.remaining)
         for submit in submits:
             submit.lane.uncommitted_events -= len(submit.events.sizes)
-            submit.acked(error)
+            submit.acked(error, submit.duplicates)
+            if submit.tally is not None and error is None:
+                submit.tally.expect_fewer(submit.duplicates)
         for draft, lease in zip(drafts, leases, strict=False):
-            self._dispatcher.accept(draft.lane, lease, draft.waiters)
+            if lease.remaining:
+                waiters = [(start, stop, of.tally) for start, stop, of in draft.shares if of.tally]
+                self._dispatcher.accept(draft.lane, lease, waiters)
 
     async def close(self) -> None:
         """Take nothing more; wait until what was taken is durable or refused."""
@@ -164,8 +174,27 @@ def draft_chunks(submits: list[Submit]) -> list[Draft]:
                 open_drafts[submit.lane.destination.id] = draft
                 drafts.append(draft)
             draft.parts.append(events)
-            if submit.tally is not None:
-                draft.waiters.append((draft.count, draft.count + count, submit.tally))
+            draft.shares.append((draft.count, draft.count + count, submit))
             draft.count += count
             draft.bytes += size
     return drafts
+
+
+def claims_of(drafts: list[Draft]) -> list[Claim]:
+    """Pure: what must be new to its destination, neighbours as one claim."""
+    claims: list[Claim] = []
+    for number, draft in enumerate(drafts):
+        destination_id = draft.lane.destination.id
+        for is_deduped, group in itertools.groupby(draft.shares, lambda share: share[2].is_deduped):
+            if is_deduped:
+                shares = list(group)
+                claims.append(Claim(number, shares[0][0], shares[-1][1], destination_id))
+    return claims
+
+
+def count_duplicates(draft: Draft, remaining: int) -> None:
+    """Tell each submit how many of its events aren't in `remaining`."""
+    if remaining.bit_count() < draft.count:
+        for start, stop, submit in draft.shares:
+            bits = remaining >> start & (1 << stop - start) - 1
+            submit.duplicates += stop - start - bits.bit_count()

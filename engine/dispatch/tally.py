@@ -41,5 +41,15 @@ class Tally:
             if detail and code not in self.first_details:
                 self.first_details[code] = detail
         self._counted += count
+        self._settle_if_complete()
+
+    def expect_fewer(self, duplicates: int) -> None:
+        """So many of the deliveries were duplicates and have no outcome. Called once, before any outcome."""
+        if duplicates:
+            self.duplicates = duplicates
+            self.expected -= duplicates
+            self._settle_if_complete()
+
+    def _settle_if_complete(self) -> None:
         if self._counted == self.expected:
             self.settled(self)

@@ -83,6 +83,19 @@ class ReplayStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Events of a chunk that count only if their message ids are new to a scope."""
+
+    chunk: int
+    """Its place in what is appended."""
+    start: int
+    stop: int
+    """Of the chunk's events."""
+    scope: int
+    """What ids are unique in: a number that is never used for anything else."""
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationDepth:
     """What the journal holds of one destination."""
 
@@ -104,6 +117,7 @@ class JournalStats:
     commits: int
     appended: int
     settled: int
+    duplicates: int
     writable: bool
     """False while a commit fails; what was accepted stays, appends are refused."""
 
@@ -115,8 +129,14 @@ class Journal(Protocol):
     def is_writable(self) -> bool:
         """False while a commit fails; nothing is handed out then."""
 
-    async def append(self, chunks: Sequence[Chunk], *, overflowed: Sequence[Chunk] = ()) -> list[Lease]:
+    async def append(
+        self, chunks: Sequence[Chunk], *, claims: Sequence[Claim] = (), overflowed: Sequence[Chunk] = ()
+    ) -> list[Lease]:
         """Store all or none; return a lease of each of `chunks` once it is durable. Raises `JournalFull`.
+
+        Of what `claims` names, an event whose message id was appended under its scope before (within the journal's
+        window of time and space, in this append too) is a duplicate: it isn't stored, and its bit of `remaining` is
+        clear. A lease without remaining bits is over. Events without a message id are no duplicates.
 
         `overflowed` goes straight to the shelf, as dead with code `overflow`.
         """

@@ -80,7 +80,7 @@ class Inventory:
             stored.chunks += 1
             stored.leased += 1
             self.leased.add(row.id)
-        for destination_id, count in writes.settled:
+        for destination_id, count in (*writes.duplicates, *writes.settled):
             self.of(destination_id).deliveries -= count
         self.count_unleased(writes.retried)
         for moved in writes.moved:

@@ -91,6 +91,8 @@ class Writes:
     shelved: list[ShelfRow] = field(default_factory=list)
     overflowed: list[ShelfRow] = field(default_factory=list)
     """Deliveries that were never in a chunk's row, though their `origin_id` is taken from the chunks' ids."""
+    duplicates: list[tuple[int, int]] = field(default_factory=list)
+    """(destination id, deliveries) of fresh chunks that were done from the start."""
     settled: list[tuple[int, int]] = field(default_factory=list)
     """(destination id, deliveries) that left their chunk."""
 
@@ -109,6 +111,7 @@ class Writes:
             joined.ended += part.ended
             joined.shelved += part.shelved
             joined.overflowed += part.overflowed
+            joined.duplicates += part.duplicates
             joined.settled += part.settled
             joined.size_bytes += part.size_bytes
         return joined

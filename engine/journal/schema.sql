@@ -58,3 +58,24 @@ CREATE TABLE damaged (
   accepted_ms    INTEGER NOT NULL,
   payload        BLOB NOT NULL
 ) STRICT;
+
+-- What is known of message ids: dedupe/__init__.py says how it is laid out.
+
+CREATE TABLE dedupe_secret (
+  secret BLOB NOT NULL
+) STRICT;
+
+INSERT INTO dedupe_secret VALUES (randomblob(32));
+
+-- Ids of one transaction.
+CREATE TABLE dedupe_tail (
+  id      INTEGER PRIMARY KEY,
+  at_s    INTEGER NOT NULL,  -- seconds since the epoch
+  digests BLOB NOT NULL      -- 12 bytes each
+) STRICT;
+
+CREATE TABLE dedupe_run (
+  key      INTEGER PRIMARY KEY,  -- bucket << 32 | a number that rises within the bucket
+  newest_s INTEGER NOT NULL,     -- the latest time in it
+  records  BLOB NOT NULL         -- 16 bytes each: the digest, and the second as big-endian number
+) STRICT;

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import structlog
 
 from engine.errors import Unavailable
-from engine.journal import looking, settling
-from engine.journal.codec import encode_chunk
+from engine.journal import appending, looking, settling
 from engine.journal.contract import (
     EVERYTHING,
     SHELF_STATES,
@@ -28,38 +27,46 @@ from engine.journal.contract import (
     Page,
     ReplayStep,
 )
+from engine.journal.dedupe.index import DedupeIndex
 from engine.journal.leasing import first_due_ms, lease_chunks
 from engine.journal.looking import Query
 from engine.journal.replaying import replay_some
 from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
-from engine.journal.rows import ChunkRow, Writes, number_of, state_of
 from engine.journal.store import Store
 from engine.journal.writer import Writer
 from engine.model import Lease
-from sandbox.wire import CHUNK_EVENTS_MAX
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
     from engine.clock import Clock
-    from engine.journal.contract import Cursor, DeliveryId, Filter
+    from engine.journal.contract import Claim, Cursor, DeliveryId, Filter
     from engine.journal.inventory import Inventory
     from engine.journal.requests import Answer, Request
-    from engine.journal.rows import ShelfRow
     from engine.model import Chunk, Part
 
 log = structlog.get_logger()
 
 SHELF_AGE_MAX_MS: Final = 7 * 24 * 3600 * 1000
 SHELF_BYTES_MAX: Final = 1 << 30
+DEDUPE_WINDOW_S: Final = 24 * 3600
+DEDUPE_BYTES_MAX: Final = 1 << 30
 RESERVE_BYTES: Final = 8 << 20
 
 
 class SqliteJournal:
     """Owner of a journal's file, its thread, and the leases it gave out. See `contract.Journal` for the methods."""
 
-    def __init__(self, store: Store, *, clock: Clock, shelf_age_max_ms: int, shelf_bytes_max: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ids: DedupeIndex,
+        *,
+        clock: Clock,
+        shelf_age_max_ms: int,
+        shelf_bytes_max: int,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._inventory: Inventory = store.count()
@@ -74,6 +81,7 @@ class SqliteJournal:
         self._writer = Writer(
             store,
             self._inventory,
+            ids,
             clock=clock,
             answer=self._answer,
             shelf_age_max_ms=shelf_age_max_ms,
@@ -89,6 +97,8 @@ class SqliteJournal:
         size_max_mib: int | None = None,
         shelf_age_max_ms: int = SHELF_AGE_MAX_MS,
         shelf_bytes_max: int = SHELF_BYTES_MAX,
+        dedupe_window_s: int = DEDUPE_WINDOW_S,
+        dedupe_bytes_max: int = DEDUPE_BYTES_MAX,
         reserve_bytes: int = RESERVE_BYTES,
     ) -> Self:
         """Open the journal at `path`, or make it. Blocks: ten million stored events take about a second.
@@ -99,6 +109,8 @@ class SqliteJournal:
             size_max_mib: Refuse appends beyond; None is no limit but the disk's.
             shelf_age_max_ms: What is longer on the shelf is deleted.
             shelf_bytes_max: The oldest are deleted when the shelf holds more.
+            dedupe_window_s: For how long a message id is known.
+            dedupe_bytes_max: About what known ids take on disk; a 32nd of it is taken of memory.
             reserve_bytes: Kept free for writing what ends when the disk is full.
 
         Raises:
@@ -106,7 +118,10 @@ class SqliteJournal:
             Unavailable: Another process has it open.
         """
         store = Store(Path(path), size_max_mib=size_max_mib, reserve_bytes=reserve_bytes)
-        return cls(store, clock=clock, shelf_age_max_ms=shelf_age_max_ms, shelf_bytes_max=shelf_bytes_max)
+        ids = DedupeIndex(store, window_s=dedupe_window_s, bytes_max=dedupe_bytes_max)
+        return cls(
+            store, ids, clock=clock, shelf_age_max_ms=shelf_age_max_ms, shelf_bytes_max=shelf_bytes_max
+        )
 
     # --- To the writer and back
 
@@ -133,7 +148,8 @@ class SqliteJournal:
         for future, result, error in answers:
             leases = result if isinstance(result, list) and result and isinstance(result[0], Lease) else ()
             for lease in leases:
-                self._held[lease.id] = lease
+                if lease.remaining:
+                    self._held[lease.id] = lease
             if future.done():  # the caller was cancelled
                 self.release(leases)
             elif error is None:
@@ -160,7 +176,9 @@ class SqliteJournal:
         """
         return not self._writer.is_holding
 
-    async def append(self, chunks: Sequence[Chunk], *, overflowed: Sequence[Chunk] = ()) -> list[Lease]:
+    async def append(
+        self, chunks: Sequence[Chunk], *, claims: Sequence[Claim] = (), overflowed: Sequence[Chunk] = ()
+    ) -> list[Lease]:
         """See the contract. `ValueError` for a chunk without events, with too many, or of a discarded destination.
 
         A fresh chunk never gets a due time before that of one appended earlier, though wall time may jump back:
@@ -168,44 +186,17 @@ class SqliteJournal:
         """
         if not chunks and not overflowed:
             return []
+        appending.check(chunks, claims, overflowed)
         for chunk in (*chunks, *overflowed):
-            if not 0 < len(chunk) <= CHUNK_EVENTS_MAX or chunk.destination_id in self._discarded:
-                raise ValueError(f"a chunk of {len(chunk)} events for destination {chunk.destination_id}")
-            if chunk.origin_id or chunk.places:
-                raise ValueError("a chunk of deliveries that have a name already")
-        writes, leases = Writes(), []
-        for chunk in chunks:
-            waits = chunk.attempt > 1 or chunk.due_ms > chunk.accepted_ms
-            stored = chunk if waits else self._in_order(chunk)
-            row = self._row(stored, waits=waits)
-            writes.fresh.append(row)
-            writes.size_bytes += len(row.payload)
-            leases.append(Lease(row.id, stored))
-        for chunk in overflowed:
-            shelved = self._overflow_row(chunk)
-            writes.overflowed.append(shelved)
-            writes.size_bytes += shelved.size_bytes
-        return await self._leases(self._request(lambda future: Append(future, writes, leases)))
-
-    def _row(self, chunk: Chunk, *, waits: bool) -> ChunkRow:
-        return ChunkRow(
-            next(self._ids),
-            chunk.destination_id,
-            chunk.due_ms,
-            chunk.accepted_ms,
-            state_of(chunk.attempt, alone=chunk.alone, waits=waits),
-            number_of(chunk.code),
-            0,
-            len(chunk),
-            encode_chunk(chunk.events, ()),
+            if chunk.destination_id in self._discarded:
+                raise ValueError(f"destination {chunk.destination_id} was discarded")
+        ordered = [
+            (chunk, True) if appending.waits(chunk) else (self._in_order(chunk), False) for chunk in chunks
+        ]
+        writes, leases = appending.write(
+            ordered, overflowed, next_id=lambda: next(self._ids), now_ms=self._clock.now_ms()
         )
-
-    def _overflow_row(self, chunk: Chunk) -> ShelfRow:
-        stored = (len(chunk), b"", encode_chunk(chunk.events, ()))
-        untried = replace(chunk, attempt=0)
-        return settling.shelf_row(
-            untried, "dead", "overflow", next(self._ids), stored, now_ms=self._clock.now_ms()
-        )
+        return await self._leases(self._request(lambda future: Append(future, writes, leases, claims)))
 
     def _in_order(self, chunk: Chunk) -> Chunk:
         if chunk.due_ms < self._inventory.fresh_due_ms:
@@ -365,6 +356,7 @@ class SqliteJournal:
             commits=writer.commits,
             appended=writer.appended,
             settled=writer.settled,
+            duplicates=writer.duplicates,
             writable=not writer.full_because and not writer.is_holding,
         )
 

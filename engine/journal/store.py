@@ -25,7 +25,7 @@ from engine.journal.inventory import Inventory
 from engine.journal.rows import WAITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from engine.journal.rows import ChunkRow, Writes
 
@@ -181,10 +181,10 @@ class Store:
 
     # --- Transactions
 
-    def commit(self, writes: Writes, partial: set[int]) -> None:
+    def commit(self, writes: Writes, partial: set[int], *, also: Callable[[], None]) -> None:
         """One transaction. Raises one of `TRANSIENT`, or another `apsw.Error`, and then nothing is written.
 
-        `partial` names the chunks that have a row in `done`. What frees pages comes first, so that a full
+        `partial` names the chunks that have a row in `done`; `also` writes more within it. What frees pages comes first, so that a full
         file takes the rest.
         """
         with self.transaction():
@@ -207,6 +207,7 @@ class Store:
             if writes.overflowed:
                 self._in_groups(_INSERT_SHELF, writes.overflowed)
                 self._use_id(max(row.origin_id for row in writes.overflowed))
+            also()
 
     def insert_chunk(self, row: ChunkRow) -> None:
         """Within a transaction."""

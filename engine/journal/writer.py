@@ -20,6 +20,7 @@ import structlog
 
 from engine.errors import JournalFull, Unavailable
 from engine.journal import shelf
+from engine.journal.admitting import admit
 from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
 from engine.journal.rows import Writes
 from engine.journal.store import TRANSIENT
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.clock import Clock
+    from engine.journal.dedupe.index import DedupeIndex
     from engine.journal.inventory import Inventory
     from engine.journal.requests import Answer, Request
     from engine.journal.store import Store
@@ -39,6 +41,8 @@ COMMIT_BYTES_MAX: Final = 4 << 20
 COMMIT_REQUESTS_MAX: Final = 4096
 RETRY_AFTER_S: Final = 1.0
 PRUNE_EVERY_S: Final = 60.0
+RESTORE_PAUSE_S: Final = 0.001
+"""Between the steps after a start, so that they leave the interpreter to others."""
 
 
 class Writer:
@@ -48,6 +52,7 @@ class Writer:
         self,
         store: Store,
         inventory: Inventory,
+        ids: DedupeIndex,
         *,
         clock: Clock,
         answer: Callable[[list[Answer]], None],
@@ -57,6 +62,7 @@ class Writer:
         """`answer` is called in the writer's thread."""
         self._store = store
         self._inventory = inventory
+        self._ids = ids
         self._clock = clock
         self._answer = answer
         self._shelf_age_max_ms = shelf_age_max_ms
@@ -73,6 +79,7 @@ class Writer:
         self.commits = 0
         self.appended = 0
         self.settled = 0
+        self.duplicates = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -118,8 +125,10 @@ class Writer:
     def _pause_s(self) -> float:
         if self._held or self.full_because:
             return RETRY_AFTER_S
-        if self._discards or self._prune_again:
+        if self._discards or self._prune_again or self._ids.is_sweeping:
             return 0.0
+        if not self._ids.is_restored:
+            return RESTORE_PAUSE_S
         return PRUNE_EVERY_S
 
     def _turn(self, batch: list[Request]) -> None:
@@ -131,6 +140,7 @@ class Writer:
         self._discards += [request for request in batch if isinstance(request, Discard)]
         self._discard_some()
         self._prune_some()
+        self._tidy_ids()
 
     def _write(self, appends: list[Append], settles: list[Settle]) -> None:
         if self.full_because:
@@ -179,11 +189,20 @@ class Writer:
     def _commit(
         self, requests: Sequence[Append | Settle], before_answering: Callable[[], None] | None = None
     ) -> None:
-        writes = requests[0].writes if len(requests) == 1 else Writes.join(r.writes for r in requests)
-        self._store.commit(writes, self._inventory.partial)
+        now_s = self._clock.now_ms() // 1000
+        try:
+            duplicates = sum(admit(self._ids, r, now_s) for r in requests if isinstance(r, Append))
+            writes = requests[0].writes if len(requests) == 1 else Writes.join(r.writes for r in requests)
+            self._store.commit(writes, self._inventory.partial, also=lambda: self._ids.write(now_s))
+        except BaseException:
+            self._ids.forget()
+            raise
+        self._ids.keep(now_s)
         self._inventory.apply(writes)
         self.commits += 1
+        self.duplicates += duplicates
         self.appended += sum(row.deliveries for row in writes.fresh)
+        self.appended -= sum(count for _, count in writes.duplicates)
         self.settled += sum(count for _, count in writes.settled)
         if before_answering:
             before_answering()
@@ -270,6 +289,14 @@ class Writer:
         self._prune_again = len(ids) == shelf.STEP_ROWS
         if not self._prune_again:
             self._prune_at = now + PRUNE_EVERY_S
+
+    def _tidy_ids(self) -> None:
+        if self.full_because:
+            return
+        try:
+            self._ids.tidy(self._clock.now_ms() // 1000)
+        except TRANSIENT as error:
+            self._fill(error)
 
     # --- Ends
 

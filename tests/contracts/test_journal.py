@@ -11,7 +11,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.errors import Unavailable
-from engine.journal.contract import EVERYTHING, Filter
+from engine.journal.contract import EVERYTHING, Claim, Filter
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk, Part
 from sandbox.wire import Events
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from engine.journal.contract import Delivery, Journal
     from engine.model import Lease
 
+WINDOW_MS = 3_600_000
+"""For how long the harness's journals know a message id."""
 ALL = {"chunks_max": 1000, "bytes_max": 1 << 30}
 
 
@@ -38,7 +40,13 @@ class SqliteHarness:
     def open(self) -> SqliteJournal:
         path = self._folder / str(self._generation) / "journal.db"
         path.parent.mkdir(exist_ok=True)
-        journal = SqliteJournal.open(path, clock=self.clock, reserve_bytes=0)
+        journal = SqliteJournal.open(
+            path,
+            clock=self.clock,
+            reserve_bytes=0,
+            dedupe_window_s=WINDOW_MS // 1000,
+            dedupe_bytes_max=1 << 20,
+        )
         self._opened.append(journal)
         return journal
 
@@ -478,6 +486,108 @@ async def test_details_are_kept_in_bounds(harness: Any) -> None:
     [lease] = await journal.append([make_chunk(harness.clock, *"abcd")])
     with pytest.raises(ValueError, match="1 details"):
         await journal.settle([(lease, [every(lease, "dead", code="timeout", details=(b"of one",))])])
+
+
+# --- Duplicates
+
+
+def claims_of(*chunks: Chunk, scope: int = 1) -> list[Claim]:
+    return [Claim(at, 0, len(chunk), scope) for at, chunk in enumerate(chunks)]
+
+
+async def append_new(journal: Journal, *chunks: Chunk, scope: int = 1) -> list[Lease]:
+    return await journal.append(chunks, claims=claims_of(*chunks, scope=scope))
+
+
+@contract
+async def test_a_duplicate_is_not_stored_and_its_bit_is_clear(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    await append_new(journal, make_chunk(clock, "a", "b"))
+    [lease] = await append_new(journal, make_chunk(clock, "x", "b", "y", "x", "a"))
+    assert lease.remaining == 0b00101
+    stats = await journal.stats()
+    assert (stats.appended, stats.duplicates) == (4, 3)
+    assert (await journal.depth(1)).stored == 4
+    assert named(await all_of(journal, "running")) == ["a", "b", "x", "y"]
+    again = harness.crash()
+    assert (await again.depth(1)).stored == 4
+    first, second = await lease_all(again, clock)
+    assert (first.remaining, second.remaining) == (0b11, 0b00101)
+    with pytest.raises(ValueError, match="settled before"):
+        await again.settle([(second, [Part((1,), "delivered")])])
+    await again.settle([(first, [every(first)]), (second, [Part((0, 2), "delivered")])])
+    assert (await again.depth(1)).stored == 0
+    assert await lease_all(harness.crash(), clock) == []
+
+
+@contract
+async def test_a_chunk_of_duplicates_alone_is_over_at_once(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    await append_new(journal, make_chunk(clock, "a", "b"))
+    leases = await append_new(journal, make_chunk(clock, "b", "a"), make_chunk(clock, "c"))
+    assert [lease.remaining for lease in leases] == [0, 1]
+    with pytest.raises(ValueError, match="not leased"):
+        await journal.settle([(leases[0], [Part((0,), "delivered")])])
+    journal.release(leases)
+    assert names_of(await lease_all(harness.crash(), clock)) == [["a", "b"], ["c"]]
+
+
+@contract
+async def test_only_what_is_claimed_is_judged_each_in_its_scope(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    await journal.append([make_chunk(clock, "a", "b")], claims=[Claim(0, 1, 2, 1)])
+    for scope, names, remaining in ((2, "b", 0b1), (1, "a", 0b1), (1, "b", 0), (1, "a", 0)):
+        [lease] = await append_new(journal, make_chunk(clock, *names), scope=scope)
+        assert lease.remaining == remaining
+    [lease] = await journal.append([make_chunk(clock, "a", "b")])
+    assert lease.remaining == 0b11
+    for claim in (Claim(1, 0, 1, 1), Claim(0, 0, 2, 1), Claim(0, -1, 1, 1), Claim(-1, 0, 1, 1)):
+        with pytest.raises(ValueError, match="names events"):
+            await journal.append([make_chunk(clock, "z")], claims=[claim])
+
+
+@contract
+async def test_events_without_a_message_id_are_no_duplicates(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    for _ in range(2):
+        [lease] = await append_new(journal, make_chunk(clock, "", "", ""))
+        assert lease.remaining == 0b111
+
+
+@contract
+async def test_an_id_is_known_after_a_crash_and_until_the_window_ends(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    [lease] = await append_new(journal, make_chunk(clock, "a"))
+    await journal.settle([(lease, [every(lease)])])
+    clock.advance_ms(WINDOW_MS - 1000)
+    again = harness.crash()
+    [lease] = await append_new(again, make_chunk(clock, "a"))
+    assert lease.remaining == 0
+    clock.advance_ms(1000)
+    [lease] = await append_new(again, make_chunk(clock, "a"))
+    assert lease.remaining == 1
+    clock.advance_ms(WINDOW_MS - 1000)
+    [lease] = await append_new(harness.crash(), make_chunk(clock, "a"))
+    assert lease.remaining == 0
+
+
+@contract
+async def test_a_replay_looks_for_no_duplicates(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    [lease] = await append_new(journal, make_chunk(clock, "a"))
+    await journal.settle([(lease, [every(lease, "dead", code="timeout")])])
+    assert await replay_all(journal) == 1
+    [lease] = await lease_all(journal, clock)
+    assert lease.remaining == 1
+
+
+@contract
+async def test_many_appends_at_once_judge_each_id_once(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    twice = [make_chunk(clock, f"event {n % 100}", f"other {n}") for n in range(200)]
+    leases = await asyncio.gather(*(append_new(journal, chunk) for chunk in twice))
+    taken = sum(lease.remaining & 1 for [lease] in leases)
+    assert (taken, {lease.remaining >> 1 for [lease] in leases}) == (100, {1})
 
 
 # --- Looking and replaying

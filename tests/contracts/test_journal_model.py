@@ -13,13 +13,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from test_journal import IMPLEMENTATIONS, all_of, make_chunk
+from test_journal import IMPLEMENTATIONS, WINDOW_MS, all_of, make_chunk
 
 from engine.clock import ManualClock
-from engine.journal.contract import Filter
+from engine.journal.contract import Claim, Filter
 from engine.model import Lease, Part
 
+SUBMITTED = ("one", "two", "three", "four", "five")
+"""Message ids that are submitted again and again; in the model `ID of CHUNK.INDEX`."""
 CODES = ("retry", "timeout", "bad_request")
+
+
+def message_id(name: str) -> str:
+    return name.split(" of ", maxsplit=1)[0]
 
 
 @dataclass
@@ -70,6 +76,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.named = 0
         self.placed = 0
         self.delivery_ids: dict[str, str] = {}
+        self.known: dict[tuple[int, str], list[int]] = {}
 
     def run(self, awaitable: Any) -> Any:
         return self.loop.run_until_complete(awaitable)
@@ -90,6 +97,26 @@ class JournalMachine(RuleBasedStateMachine):
     def new_names(self, count: int) -> list[str]:
         self.named += count
         return [f"n{self.named - count + n}" for n in range(count)]
+
+    @rule(which=st.integers(0, 1), names=st.lists(st.sampled_from(SUBMITTED), min_size=1, max_size=6))
+    def append_what_may_be_known(self, which: int, names: list[str]) -> None:
+        destination, now_s = self.destinations[which], self.clock.now_ms() // 1000
+        chunk = make_chunk(self.clock, *names, destination=destination)
+        [lease] = self.run(self.journal.append([chunk], claims=[Claim(0, 0, len(names), destination)]))
+        fresh = set()
+        for at, name in enumerate(names):
+            times = self.known.setdefault((destination, name), [])
+            if all(abs(now_s - known_s) >= WINDOW_MS // 1000 for known_s in times):
+                times.append(now_s)
+                fresh.add(at)
+        assert lease.remaining == sum(1 << at for at in fresh)
+        self.fresh_due_ms = max(self.fresh_due_ms, chunk.due_ms)
+        if fresh:
+            unique = [f"{name} of {lease.id}.{at}" for at, name in enumerate(names)]
+            held = Held(self.place(), destination, self.fresh_due_ms, chunk.accepted_ms, unique)
+            held.remaining, held.lease = fresh, lease
+            self.delivery_ids |= {unique[at]: f"{lease.id}.{at}" for at in fresh}
+            self.model.append(held)
 
     @rule(counts=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 12)), min_size=1, max_size=4))
     def append(self, counts: list[tuple[int, int]]) -> None:
@@ -128,13 +155,12 @@ class JournalMachine(RuleBasedStateMachine):
         assert len(leases) == len(expected)
         for held, lease in zip(expected, leases, strict=True):
             chunk = lease.chunk
-            assert chunk.events.message_ids == held.names
+            assert chunk.events.message_ids == list(map(message_id, held.names))
             assert (chunk.due_ms, chunk.accepted_ms) == (held.due_ms, held.accepted_ms)
             assert (chunk.attempt, chunk.alone, chunk.code) == (held.attempt, held.alone, held.code)
             assert lease.remaining == sum(1 << index for index in held.remaining)
-            assert [lease.delivery_id(n) for n in range(len(chunk))] == [
-                self.delivery_ids[name] for name in held.names
-            ]
+            names = {lease.delivery_id(n): held.names[n] for n in held.remaining}
+            assert names == {self.delivery_ids[name]: name for name in names.values()}
             held.lease = lease
 
     @precondition(lambda self: any(held.lease for held in self.model))
@@ -246,7 +272,7 @@ class JournalMachine(RuleBasedStateMachine):
         for entry, name in self.matching(destination, state, where):
             entries.setdefault(id(entry), []).append(name)
         expected = [name for names in reversed(entries.values()) for name in names]
-        assert [delivery.event.message_ids[0] for delivery in found] == expected
+        assert [delivery.event.message_ids[0] for delivery in found] == list(map(message_id, expected))
 
     @rule(data=st.data(), which=st.integers(0, 1), limit=st.integers(1, 9), dry_run=st.booleans())
     def replay(self, data: st.DataObject, which: int, limit: int, dry_run: bool) -> None:
@@ -287,7 +313,7 @@ class JournalMachine(RuleBasedStateMachine):
         for destination in self.destinations:
             found = self.run(self.journal.find(destination, (chunk_id, index)))
             if name in expected and expected[name][0] == destination:
-                assert found.event.message_ids == [name]
+                assert found.event.message_ids == [message_id(name)]
                 assert (found.destination_id, found.state, found.attempt, found.code) == expected[name]
             else:
                 assert found is None
@@ -350,7 +376,13 @@ class JournalMachine(RuleBasedStateMachine):
             if entries:
                 stored = self.run(all_of(self.journal, "shelved", destination=destination, limit=1000))
                 assert [(d.state, d.code, d.event.message_ids[0], d.attempt, d.detail) for d in stored] == [
-                    (e.kind, e.code, name, e.attempt, b"" if e.code == "overflow" else f"why {name}".encode())
+                    (
+                        e.kind,
+                        e.code,
+                        message_id(name),
+                        e.attempt,
+                        b"" if e.code == "overflow" else f"why {name}".encode(),
+                    )
                     for e in reversed(entries)
                     for name in e.names
                 ]

@@ -45,9 +45,12 @@ class FakeCore:
         self,
         name: str,
         events: wire.Events,
-        acked: Callable[[EngineError | None], None],
+        acked: Callable[[EngineError | None, int], None],
         tally: Tally | None,
+        *,
+        is_deduped: bool = True,
     ) -> None:
+        self.was_deduped = is_deduped
         if name != "orders":
             raise NotFound(f"there is no destination named {name!r}", remedy="deploy one")
         if self.refusal is not None and len(self.submitted) >= (self.refuse_after or 0):
@@ -57,7 +60,7 @@ class FakeCore:
             self.congested = True
 
         def answer() -> None:
-            acked(None)
+            acked(None, 0)
             if tally is not None:
                 good = sum(kind == wire.EVENT_TYPE_INDEX["track"] for kind in events.types)
                 if good:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from running import wait_until
+from running import new_id, wait_until
 
 from engine.clock import SystemClock
 from engine.errors import Unavailable
@@ -28,7 +28,7 @@ QUICK = "def on_track(event, settings):\n    return 1\n"
 
 
 def events(count: int) -> list[dict[str, Any]]:
-    return [{"type": "track", "messageId": str(at), "userId": "u", "event": "x"} for at in range(count)]
+    return [{"type": "track", "messageId": new_id(), "userId": "u", "event": "x"} for _ in range(count)]
 
 
 def busy_workers(client: Client, name: str) -> list[int]:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import wait_until
+from running import new_id, wait_until
 
 from engine.errors import Conflict, FunctionRefused, NotFound
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def event(kind: str = "track", **fields: Any) -> dict[str, Any]:
-    return {"type": kind, "messageId": "m", "userId": "u", **fields}
+    return {"type": kind, "messageId": new_id(), "userId": "u", **fields}
 
 
 def one(
@@ -88,7 +88,7 @@ def test_async_handlers_wait_together(client: Client) -> None:
     source = "import asyncio\nasync def on_track(event, settings):\n    await asyncio.sleep(0.2)\n"
     client.deploy("together", source, limits={"concurrency": 20})
     begun = time.monotonic()
-    assert client.submit("together", [event()] * 40, wait=True).delivered == 40
+    assert client.submit("together", [event() for _ in range(40)], wait=True).delivered == 40
     assert time.monotonic() - begun < 1.5
 
 
@@ -97,7 +97,7 @@ def test_blocking_handlers_scale_out_over_workers(client: Client) -> None:
         "blocking", "import time\ndef on_track(event):\n    time.sleep(0.1)\n", limits={"concurrency": 16}
     )
     begun = time.monotonic()
-    assert client.submit("blocking", [event()] * 64, wait=True).delivered == 64
+    assert client.submit("blocking", [event() for _ in range(64)], wait=True).delivered == 64
     assert time.monotonic() - begun < 4.0
 
 
@@ -124,7 +124,7 @@ def test_globals_and_cache_live_as_long_as_the_worker(client: Client) -> None:
         "def on_page(event):\n    if len(calls) != 1: raise ValueError(len(calls))\n"
     )
     client.deploy("cached", source)
-    assert client.submit("cached", [event()] * 5, wait=True).delivered == 5
+    assert client.submit("cached", [event() for _ in range(5)], wait=True).delivered == 5
     assert client.submit("cached", [event("page")], wait=True).delivered == 1
 
 
@@ -221,9 +221,9 @@ def test_a_header_that_lies_about_its_body_is_rejected(client: Client) -> None:
 
     client.deploy("lies", "def on_track(event): pass\ndef on_page(event): pass\n")
     honest = encode_events([event(), event()])
-    lying = honest._replace(types=bytes([honest.types[0], 2]), message_ids=["m", "m"])
+    lying = honest._replace(types=bytes([honest.types[0], 2]))
     assert client.submit("lies", lying, wait=True).by_code == {"delivered": 1, "message_rejected": 1}
-    garbage = honest._replace(sizes=[1, 1], bodies=b"\xc1\x01")
+    garbage = honest._replace(message_ids=[new_id(), new_id()], sizes=[1, 1], bodies=b"\xc1\x01")
     assert client.submit("lies", garbage, wait=True).by_code == {"message_rejected": 2}
 
 

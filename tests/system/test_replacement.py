@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from running import wait_until
+from running import new_id, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ LATENCY_S_MAX = 2.0
 
 
 def events(count: int) -> list[dict[str, Any]]:
-    return [{"type": "track", "messageId": str(at), "userId": "u", "event": "x"} for at in range(count)]
+    return [{"type": "track", "messageId": new_id(), "userId": "u", "event": "x"} for _ in range(count)]
 
 
 def submitter(client: Client, name: str, until: threading.Event, results: list[tuple[float, Any]]) -> None:
