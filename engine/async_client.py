@@ -26,11 +26,12 @@ from engine.session import (
     pack_call,
     pack_submit,
     value_of,
+    with_event,
 )
 from sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -246,13 +247,34 @@ class AsyncClient:
         rows: Rows = await self.call("workers")
         return rows
 
-    async def logs(self, name: str, *, follow: bool = False) -> AsyncIterator[dict[str, Any]]:
+    def logs(self, name: str, *, follow: bool = False) -> AsyncIterator[dict[str, Any]]:
         """Recent failures, oldest first; with `follow` then every attempt from now on, without end."""
+        return self.stream("logs", name=name, follow=follow)
+
+    async def deliveries(self, name: str, **wanted: Any) -> AsyncIterator[dict[str, Any]]:
+        """Stored deliveries: those on the shelf, the newest first; or in a `state`, or the one with an `id`.
+
+        `wanted`: state (dead, discarded, waiting, running, shelved), code, since_ms, until_ms (ms since the epoch), id.
+        Raises `NotFound`.
+        """
+        async with contextlib.aclosing(self.stream("deliveries", name=name, **wanted)) as items:
+            async for item in items:
+                yield with_event(item)
+
+    def replay(self, name: str, **wanted: Any) -> AsyncIterator[dict[str, Any]]:
+        """Put what is on the shelf back into the queue, as it is told: {replayed, is_done, dry_run} after each step.
+
+        `wanted`: as of `deliveries`, with a state of the shelf; limit, dry_run. Who stops listening stops it.
+        """
+        return self.stream("replay", name=name, **wanted)
+
+    async def stream(self, operation: str, **arguments: Any) -> AsyncGenerator[dict[str, Any], None]:
+        """Any operation of the table that answers with items. Raises the error that the daemon answered."""
         inbox: asyncio.Queue[wire.Frame] = asyncio.Queue()
         request_id = self._session.open(inbox.put_nowait)
         is_over, taken = False, 0
         try:
-            await self._send(pack_call(request_id, "logs", {"name": name, "follow": follow}))
+            await self._send(pack_call(request_id, operation, arguments))
             await self._send(frames.Credit(request_id, CREDIT).pack())
             while True:
                 frame = await inbox.get()

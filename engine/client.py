@@ -35,6 +35,7 @@ from engine.session import (
     pack_call,
     pack_submit,
     value_of,
+    with_event,
 )
 from sandbox import wire
 
@@ -237,11 +238,31 @@ class Client:
 
     def logs(self, name: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
         """Recent failures, oldest first; with `follow` then every attempt from now on, without end."""
+        return self.stream("logs", name=name, follow=follow)
+
+    def deliveries(self, name: str, **wanted: Any) -> Iterator[dict[str, Any]]:
+        """Stored deliveries: those on the shelf, the newest first; or in a `state`, or the one with an `id`.
+
+        `wanted`: state (dead, discarded, waiting, running, shelved), code, since_ms, until_ms (ms since the epoch), id.
+        Raises `NotFound`.
+        """
+        for item in self.stream("deliveries", name=name, **wanted):
+            yield with_event(item)
+
+    def replay(self, name: str, **wanted: Any) -> Iterator[dict[str, Any]]:
+        """Put what is on the shelf back into the queue, as it is told: {replayed, is_done, dry_run} after each step.
+
+        `wanted`: as of `deliveries`, with a state of the shelf; limit, dry_run. Who stops listening stops it.
+        """
+        return self.stream("replay", name=name, **wanted)
+
+    def stream(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Any operation of the table that answers with items. Raises the error that the daemon answered."""
         inbox: deque[wire.Frame] = deque()
         request_id = self._session.open(inbox.append)
         is_over, taken = False, 0
         try:
-            self._send(pack_call(request_id, "logs", {"name": name, "follow": follow}))
+            self._send(pack_call(request_id, operation, arguments))
             self._send(frames.Credit(request_id, CREDIT).pack())
             while True:
                 frame = self._receive(inbox)

@@ -42,6 +42,8 @@ OUTCOMES: Final = {
     "load_failed": Treatment("retry", is_failure=True),
 }
 """The one table of outcome codes. `message_rejected` is the event's fault and `invalid_settings` whoever deployed: no failures."""
+OVERFLOW: Final = "overflow"
+"""The code of what was never attempted: it is dead because its destination's queue was full."""
 COUNTED_CODES: Final = frozenset(code for code, how in OUTCOMES.items() if how.kind == "counted")
 """Counted, not kept on the shelf."""
 FAILED_CODES: Final = frozenset(code for code, how in OUTCOMES.items() if how.is_failure)

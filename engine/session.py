@@ -199,6 +199,16 @@ def value_of(frame: wire.Frame) -> Any:
     raise error_of(frame)
 
 
+def with_event(delivery: dict[str, Any]) -> dict[str, Any]:
+    """A delivery with its `event`, which the daemon passes on as the bytes that were submitted; None if they are no event."""
+    body = delivery.pop("body", b"")
+    try:
+        event = wire.unpack_limited(body, items_max=wire.EVENT_BYTES_MAX, map_max=wire.EVENT_BYTES_MAX)
+    except wire.WireError:
+        event = None
+    return {**delivery, "event": event}
+
+
 def error_of(frame: wire.Frame) -> EngineError:
     """The error that a frame carries, or that the frame is."""
     if isinstance(frame, frames.Error):

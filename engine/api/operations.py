@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from engine.dispatch.shelf import delivery_id
 from engine.errors import UsageError
 from engine.events import encode_events
+from engine.journal.contract import Filter
 from sandbox.wire import BATCH_EVENTS_MAX, CLIENT_DEPTH_MAX, SOURCE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from engine.dispatch.core import Core
+
+
+TIME_MS_MAX: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 
 
 class Request(BaseModel):
@@ -94,6 +100,33 @@ class Logs(Named):
     follow: bool = False
 
 
+class Filtered(Named):
+    """Deliveries of a destination. Times are milliseconds since the epoch; `id` is `CHUNK.INDEX`."""
+
+    code: str | None = Field(default=None, min_length=1, max_length=40)
+    since_ms: int | None = Field(default=None, ge=0, le=TIME_MS_MAX)
+    until_ms: int | None = Field(default=None, ge=0, le=TIME_MS_MAX)
+    id: str | None = Field(default=None, pattern=r"^[0-9]{1,18}\.[0-9]{1,4}$")
+
+    def where(self) -> Filter:
+        """For the journal."""
+        return Filter(self.code, self.since_ms, self.until_ms, delivery_id(self.id) if self.id else None)
+
+
+class Deliveries(Filtered):
+    """Stored deliveries to look at."""
+
+    state: Literal["shelved", "dead", "discarded", "waiting", "running"] = "shelved"
+
+
+class Replay(Filtered):
+    """Deliveries of the shelf to run again."""
+
+    state: Literal["shelved", "dead", "discarded"] = "shelved"
+    limit: int | None = Field(default=None, ge=1, le=10**12)
+    dry_run: bool = False
+
+
 async def _deploy(core: Core, request: Deploy) -> Any:
     return await core.deploy(**dict(request))
 
@@ -130,6 +163,20 @@ async def _workers(core: Core, _request: Nothing) -> Any:
     return core.workers()
 
 
+def _deliveries(core: Core, request: Deliveries) -> AsyncIterator[dict[str, Any]]:
+    return core.deliveries(request.name, state=request.state, where=request.where())
+
+
+def _replay(core: Core, request: Replay) -> AsyncIterator[dict[str, Any]]:
+    return core.replay(
+        request.name,
+        state=request.state,
+        where=request.where(),
+        limit=request.limit,
+        dry_run=request.dry_run,
+    )
+
+
 def _logs(core: Core, request: Logs) -> AsyncIterator[dict[str, Any]]:
     return core.logs(request.name, follow=request.follow)
 
@@ -153,6 +200,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "resume": Operation(Named, _resume),
     "stats": Operation(Nothing, _stats),
     "workers": Operation(Nothing, _workers),
+    "deliveries": Operation(Deliveries, _deliveries, is_stream=True),
+    "replay": Operation(Replay, _replay, is_stream=True),
     "logs": Operation(Logs, _logs, is_stream=True),
 }
 

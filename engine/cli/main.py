@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "list": ("engine.cli.look", "List destinations."),
     "show": ("engine.cli.look", "Show one destination."),
     "remove": ("engine.cli.look", "Remove a destination."),
+    "deliveries": ("engine.cli.shelf", "Show stored deliveries: dead, discarded, waiting, running."),
+    "replay": ("engine.cli.shelf", "Run dead and discarded deliveries again."),
     "pause": ("engine.cli.look", "Let a destination's events wait."),
     "resume": ("engine.cli.look", "Let a destination go on."),
     "stats": ("engine.cli.look", "Show what the daemon has done."),

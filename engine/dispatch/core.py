@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.dispatch import shelf
 from engine.dispatch.intake import Submit
 from engine.dispatch.lane import Lane
 from engine.dispatch.states import STOPPED_BY_HAND, LaneState
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from engine.dispatch.intake import Intake
     from engine.dispatch.tally import Tally
     from engine.errors import EngineError
-    from engine.journal.contract import Journal
+    from engine.journal.contract import Filter, Journal
     from engine.model import Destination, Limits
     from engine.registry.store import Registry
     from engine.workers.pool import Pool
@@ -187,6 +188,27 @@ class Core:
     def quarantined(self, lane: Lane) -> None:
         """A worker of it left the sandbox: keep that it is stopped, beyond a restart."""
         lane.stops = self._registry.stop(lane.destination.id, LaneState.QUARANTINED)
+
+    # --- What is stored
+
+    def deliveries(self, name: str, *, state: str, where: Filter) -> AsyncIterator[dict[str, Any]]:
+        """Stored deliveries; see `shelf.deliveries`. Raises `NotFound`."""
+        return shelf.deliveries(self._journal, self._lane(name), state, where)
+
+    def replay(
+        self, name: str, *, state: str, where: Filter, limit: int | None, dry_run: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Put what is on the shelf back into the queue; see `shelf.replay`. Raises `NotFound`, `JournalFull`."""
+        return shelf.replay(
+            self._journal,
+            self._dispatcher,
+            self._clock,
+            self._lane(name),
+            state=state,
+            where=where,
+            limit=limit,
+            dry_run=dry_run,
+        )
 
     # --- Looking
 
