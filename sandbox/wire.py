@@ -7,11 +7,11 @@ kind. There are two conversations:
     worker ──► supervisor    Ready Loaded Refused Outcomes Suspended … (hostile until checked)
     client ◄─► daemon        see `engine/README.md`                     (hostile until checked)
 
-Frames that a worker sends are flat: scalars and byte strings, no containers. So a decoder limited to
-`WORKER_ITEMS_MAX` items an array can't be made to allocate more than the frame's own length, whatever the bytes
-claim (nested array headers cost 16,000 times their size otherwise). Columns of numbers travel as packed
-little-endian byte strings; whatever needs structure (an error's details, console lines) is an opaque byte string
-that the supervisor passes on and never decodes.
+Frames that a worker sends are flat: scalars and byte strings, no containers. So a decoder that refuses the first
+nested array, and more than `WORKER_ITEMS_MAX` items, can't be made to allocate much more than the frame's own length,
+whatever the bytes claim (nested arrays cost up to 16,000 times their size otherwise). Columns of numbers travel as
+packed little-endian byte strings; whatever needs structure (an error's details, console lines) is an opaque byte
+string, decoded only to be shown, and then by `unpack_opaque`.
 
 Source of the numbers: the limits below are the documented ones of the product (32 KiB an event, 100 events a
 chunk, 512 KiB a chunk); the others follow from them.
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 import msgpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 PROTOCOL_VERSION: Final = 1
 
@@ -57,9 +57,18 @@ CONSOLE_BYTES_MAX: Final = 32 * KIB
 """Console output kept of one invocation."""
 
 TO_WORKER_BYTES_MAX: Final = 16 * MIB
-FROM_WORKER_BYTES_MAX: Final = 8 * MIB
+READY_BYTES_MAX: Final = 4 * KIB
+"""What a worker may send before it is bound."""
+LOADED_BYTES_MAX: Final = 8 * MIB
+"""While it is loading: its answer holds the compiled code."""
+OUTCOMES_BYTES_MAX: Final = 1 * MIB
+"""Afterwards."""
+DIAGNOSTICS_BYTES_MAX: Final = 512 * KIB
+"""What `Refused` may say."""
 CLIENT_FRAME_BYTES_MAX: Final = 4 * MIB
 WORKER_ITEMS_MAX: Final = 16
+OPAQUE_ITEMS_MAX: Final = 20_000
+OPAQUE_DEPTH_MAX: Final = 6
 CLIENT_ITEMS_MAX: Final = SUBMIT_EVENTS_MAX
 CLIENT_DEPTH_MAX: Final = 32
 
@@ -89,9 +98,9 @@ OUTCOME_CODES: Final = (
 """How an attempt can end; a code's place in this tuple is its number on the wire."""
 CODE_INDEX: Final = {name: index for index, name in enumerate(OUTCOME_CODES)}
 WORKER_MAY_SAY: Final = frozenset(
-    CODE_INDEX[name] for name in OUTCOME_CODES if name not in {"crashed", "load_failed"}
+    CODE_INDEX[name] for name in OUTCOME_CODES if name not in {"crashed", "filtered", "load_failed"}
 )
-"""`crashed` is what the supervisor sees, and `load_failed` has a frame of its own."""
+"""`crashed` is what the supervisor sees, `filtered` what it decides, and `load_failed` has a frame of its own."""
 
 
 # --- Events ---------------------------------------------------------------------------------------------------
@@ -347,7 +356,10 @@ class Loaded(Frame):
     handlers: bytes
     """`pack_handlers`."""
     logs: bytes
-    """msgpack list of console lines printed while loading; opaque to the supervisor."""
+    """Console lines printed while loading, as `pack_lines` packs them."""
+
+
+REFUSAL_STAGES: Final = ("compile", "handlers", "load")
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +368,9 @@ class Refused(Frame):
 
     KIND = 18
     stage: str
-    """`compile`, `load` or `handlers`."""
+    """One of `REFUSAL_STAGES`."""
     detail: bytes
-    """msgpack, opaque to the supervisor: `{"diagnostics": [Diagnostic as map …]}` or `{"error": {…}, "logs": […]}`."""
+    """Opaque to the supervisor. Of `load` what `Detail` packs; else a msgpack list of diagnostics as maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,16 +412,22 @@ FROM_WORKER: Final[dict[int, type[Frame]]] = {
 
 def decode_from_worker(body: bytes) -> Frame:
     """One frame of a worker, without its length. Raise `WireError` on anything but a known, flat, well-typed frame."""
-    return _decode(body, FROM_WORKER, items_max=WORKER_ITEMS_MAX, map_max=0)
+    return _decode(body, FROM_WORKER, items_max=WORKER_ITEMS_MAX, list_hook=_refuse_nesting)
 
 
 def decode_to_worker(body: bytes) -> Frame:
     """One frame of the supervisor, without its length."""
-    return _decode(body, TO_WORKER, items_max=SUBMIT_EVENTS_MAX, map_max=0)
+    return _decode(body, TO_WORKER, items_max=SUBMIT_EVENTS_MAX)
 
 
-def _decode(body: bytes, table: dict[int, type[Frame]], *, items_max: int, map_max: int) -> Frame:
-    items = unpack_limited(body, items_max=items_max, map_max=map_max)
+def _decode(
+    body: bytes,
+    table: dict[int, type[Frame]],
+    *,
+    items_max: int,
+    list_hook: Callable[[list[Any]], list[Any]] | None = None,
+) -> Frame:
+    items = unpack_limited(body, items_max=items_max, map_max=0, list_hook=list_hook)
     if type(items) is not list or not items or type(items[0]) is not int:
         raise WireError("a frame is an array that begins with its kind")
     cls = table.get(items[0])
@@ -418,8 +436,18 @@ def _decode(body: bytes, table: dict[int, type[Frame]], *, items_max: int, map_m
     return cls.from_items(items[1:])
 
 
-def unpack_limited(body: bytes, *, items_max: int, map_max: int) -> Any:
-    """Decode one msgpack value that fills `body` exactly; raise `WireError` otherwise, or beyond the limits."""
+def unpack_limited(
+    body: bytes,
+    *,
+    items_max: int,
+    map_max: int,
+    list_hook: Callable[[list[Any]], list[Any]] | None = None,
+    object_pairs_hook: Callable[[list[tuple[Any, Any]]], dict[str, Any]] | None = None,
+) -> Any:
+    """Decode one msgpack value that fills `body` exactly; raise `WireError` otherwise, or beyond the limits.
+
+    `items_max` and `map_max` bound each array and map, not all together. The hooks see each of them, the inner ones first.
+    """
     try:
         return msgpack.unpackb(
             body,
@@ -430,6 +458,8 @@ def unpack_limited(body: bytes, *, items_max: int, map_max: int) -> Any:
             max_bin_len=len(body),
             strict_map_key=False,
             ext_hook=_refuse_extension,
+            list_hook=list_hook,
+            object_pairs_hook=object_pairs_hook,
         )
     except (
         ValueError,
@@ -443,6 +473,78 @@ def unpack_limited(body: bytes, *, items_max: int, map_max: int) -> Any:
 
 def _refuse_extension(code: int, _data: bytes) -> Any:
     raise ValueError(f"extension type {code}")
+
+
+def _refuse_nesting(items: list[Any]) -> list[Any]:
+    """The second array of a frame ends the decoding: before that, one a level is all there can be."""
+    if list in map(type, items):
+        raise ValueError("an array within an array")
+    return items
+
+
+def unpack_opaque(packed: bytes, *, bytes_max: int = DETAIL_BYTES_MAX) -> Any:
+    """What a worker said of itself, to be shown. Raises `WireError` beyond the limits.
+
+    Bytes, items and depth are counted before anything is allocated for them; keys are text, and none comes twice.
+    """
+    if len(packed) > bytes_max:
+        raise WireError(f"{len(packed)} bytes; at most {bytes_max} are allowed")
+    _check_shape(packed, items_max=OPAQUE_ITEMS_MAX, depth_max=OPAQUE_DEPTH_MAX)
+    return unpack_limited(
+        packed, items_max=OPAQUE_ITEMS_MAX, map_max=OPAQUE_ITEMS_MAX, object_pairs_hook=_map_of_texts
+    )
+
+
+def _map_of_texts(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    items = dict(pairs)
+    if len(items) != len(pairs) or not all(type(key) is str for key in items):
+        raise ValueError("a map's keys are text, each once")
+    return items
+
+
+_SIZES_OF: Final[dict[int, tuple[int, bool]]] = {
+    **{0xC4 + at: (1 << at, True) for at in range(3)},  # bin
+    **{0xD9 + at: (1 << at, True) for at in range(3)},  # str
+    **{0xCC + at: (1 << at, False) for at in range(4)},  # unsigned
+    **{0xD0 + at: (1 << at, False) for at in range(4)},  # signed
+    0xCA: (4, False),
+    0xCB: (8, False),
+}
+"""First byte → bytes that follow it, and whether they say how many more do. msgpack's specification."""
+_CONTAINERS: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
+"""First byte → bytes of the count, and values an entry: arrays and maps."""
+
+
+def _check_shape(packed: bytes, *, items_max: int, depth_max: int) -> None:
+    """Raise `WireError` if there are more values than `items_max`, or deeper than `depth_max`. Allocates nothing."""
+    at, items, open_values = 0, 1, [1]
+    try:
+        while open_values:
+            if not open_values[-1]:
+                open_values.pop()
+                continue
+            open_values[-1] -= 1
+            tag = packed[at]
+            at += 1
+            values = 0
+            if 0x80 <= tag <= 0x9F:
+                values = (tag & 15) * (2 if tag < 0x90 else 1)
+            elif 0xA0 <= tag <= 0xBF:
+                at += tag & 31
+            elif tag in _CONTAINERS:
+                size, each = _CONTAINERS[tag]
+                values = int.from_bytes(packed[at : at + size], "big") * each
+                at += size
+            elif tag in _SIZES_OF:
+                size, is_length = _SIZES_OF[tag]
+                at += size + (int.from_bytes(packed[at : at + size], "big") if is_length else 0)
+            items += values
+            if values:
+                open_values.append(values)
+            if items > items_max or len(open_values) > depth_max + 1:
+                raise WireError("too many values, or too deep")
+    except IndexError:
+        raise WireError("it ends before its time") from None
 
 
 # --- What the packed columns hold -----------------------------------------------------------------------------
@@ -473,7 +575,7 @@ def pack_handlers(handlers: Sequence[Handler]) -> bytes:
 def unpack_handlers(packed: bytes) -> tuple[Handler, ...]:
     """Raise `WireError` unless `packed` is what `pack_handlers` makes."""
     width = len(Handler._fields)
-    items = unpack_limited(packed, items_max=HANDLERS_MAX * width, map_max=0)
+    items = unpack_limited(packed, items_max=HANDLERS_MAX * width, map_max=0, list_hook=_refuse_nesting)
     if type(items) is not list or len(items) % width or not items:
         raise WireError("not a table of handlers")
     handlers = []
@@ -512,8 +614,13 @@ def pack_outcomes(delivered: Sequence[tuple[int, int]], failures: Sequence[Failu
     )
 
 
-def unpack_outcomes(frame: Outcomes) -> tuple[list[tuple[int, int]], list[Failure]]:
-    """Raise `WireError` unless the columns agree. That the sequences are the worker's to report is for the caller."""
+def unpack_outcomes(frame: Outcomes, *, events_max: int) -> tuple[list[tuple[int, int]], list[Failure]]:
+    """Raise `WireError` unless the columns agree, and name no more than `events_max` events.
+
+    That the sequences are the worker's to report is for the caller.
+    """
+    if len(frame.delivered) > 16 * events_max or len(frame.sequences) > 8 * events_max:
+        raise WireError("more outcomes than the worker holds events")
     pairs = _unpack("Q", frame.delivered)
     if len(pairs) % 2:
         raise WireError("a delivered range without its count")
@@ -557,6 +664,15 @@ def _unpack(typecode: str, packed: bytes) -> list[int]:
     if sys.byteorder == "big":
         column.byteswap()
     return column.tolist()
+
+
+def pack_lines(lines: list[dict[str, str]]) -> bytes:
+    """At most `DETAIL_BYTES_MAX`: console lines are dropped from the end."""
+    while True:
+        packed: bytes = msgpack.packb(lines, unicode_errors="replace")
+        if len(packed) <= DETAIL_BYTES_MAX:
+            return packed
+        lines = lines[: len(lines) // 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -603,8 +719,7 @@ class Detail:
     def unpack(cls, packed: bytes) -> Detail:
         """Never raises: what can't be read as a detail becomes one that says so (it came from a worker)."""
         try:
-            items = unpack_limited(packed, items_max=4096, map_max=64)
-            error, logs, dropped, result, requests, duration_us = items
+            error, logs, dropped, result, requests, duration_us = unpack_opaque(packed)
             if not (
                 isinstance(error, dict | None)
                 and isinstance(logs, list)
@@ -635,11 +750,11 @@ class Detail:
 class FrameBuffer:
     """Cuts a stream of bytes into frame bodies. A length beyond `bytes_max` is refused before it is allocated."""
 
-    __slots__ = ("_buffer", "_bytes_max")
+    __slots__ = ("_buffer", "bytes_max")
 
     def __init__(self, bytes_max: int) -> None:
         self._buffer = bytearray()
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
 
     def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Yield the body of each frame that `data` completes. Raise `WireError` on a length beyond the limit."""
@@ -649,8 +764,8 @@ class FrameBuffer:
         try:
             while available - at >= LENGTH.size:
                 (size,) = LENGTH.unpack_from(buffer, at)
-                if size > self._bytes_max or size == 0:
-                    raise WireError(f"a frame of {size} bytes; 1 to {self._bytes_max} are allowed")
+                if size > self.bytes_max or size == 0:
+                    raise WireError(f"a frame of {size} bytes; 1 to {self.bytes_max} are allowed")
                 if available - at - LENGTH.size < size:
                     break
                 start = at + LENGTH.size

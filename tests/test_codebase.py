@@ -18,7 +18,6 @@ MODULES = sorted(
 )
 LINES_MAX = 400
 LONG_MODULES = {
-    "engine/workers/worker.py": "one owner of one process's pipes",
     "sandbox/wire.py": "the one definition of the wire",
     "sandbox/policy.py": "a visitor for each node",
     "sandbox/modules.py": "the whitelist is a table",

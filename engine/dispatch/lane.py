@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.dispatch.breaker import CLOSED, Breaker
 from engine.dispatch.pacing import Bucket
 from engine.dispatch.states import LaneState, check_transition
-from engine.workers.worker import Run
+from engine.workers.holdings import Run
 
 if TYPE_CHECKING:
     import asyncio

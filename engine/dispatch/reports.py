@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from engine.dispatch.lane import Lane
     from engine.dispatch.settling import Settler
     from engine.model import Destination
-    from engine.workers.worker import Death, Run, Worker
+    from engine.workers.holdings import Run
+    from engine.workers.worker import Death, Worker
 
 log = structlog.get_logger()
 
@@ -52,7 +53,8 @@ class Reports:
 
     def refused(self, worker: Worker, frame: wire.Refused) -> None:
         """The module that once loaded doesn't any more: everything ready fails with `load_failed`."""
-        self._assigner.lane_of[worker.id].load_error = frame.detail
+        lane = self._assigner.lane_of[worker.id]
+        lane.load_error = frame.detail if frame.stage == "load" else _NO_LONGER_COMPILES
 
     def ended(
         self,
@@ -162,12 +164,15 @@ class Reports:
         return len(places)
 
 
-def _death_detail(death: Death) -> bytes:
-    error = {
-        "code": death.reason,
-        "type": "WorkerDied",
-        "message": death.explanation,
-        "line": None,
-        "column": None,
-    }
+def _detail(code: str, kind: str, message: str) -> bytes:
+    error = {"code": code, "type": kind, "message": message, "line": None, "column": None}
     return wire.Detail(error={**error, "traceback": []}).pack()
+
+
+def _death_detail(death: Death) -> bytes:
+    return _detail(death.reason, "WorkerDied", death.explanation)
+
+
+_NO_LONGER_COMPILES: Final = _detail(
+    "load_failed", "CompileRefused", "the rules have changed, and the code breaks one: deploy it again"
+)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from engine.errors import FunctionRefused
-from engine.workers.worker import Run
+from engine.workers.holdings import Run
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -78,20 +78,15 @@ class Trial:
 
     # --- Listener
 
-    def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
+    def loaded(self, worker: Worker, frame: wire.Loaded) -> None:  # noqa: ARG002  the listener's signature
         """The module is loaded."""
-        handlers = wire.unpack_handlers(frame.handlers)
-        if frame.code is None:
-            worker.kill("crashed", "compiled code is missing from the worker's answer", is_attack=True)
-        elif not self._loading.done():
+        assert frame.code is not None  # it was sent a source
+        if not self._loading.done():
+            handlers = wire.unpack_handlers(frame.handlers)
             self._loading.set_result(Loading(frame.code, handlers, _unpack_list(frame.logs)))
 
     def refused(self, worker: Worker, frame: wire.Refused) -> None:  # noqa: ARG002  the listener's signature
         """The module didn't compile or load."""
-        try:
-            data = wire.unpack_limited(frame.detail, items_max=4096, map_max=64)
-        except wire.WireError:
-            data = {}
         stage = {"compile": "does not compile", "handlers": "has handlers that can't be used"}.get(
             frame.stage, "fails while it is loaded"
         )
@@ -100,7 +95,7 @@ class Trial:
                 FunctionRefused(
                     f"the function {stage}",
                     remedy="mend the lines named above; what ran before goes on running",
-                    data=data if isinstance(data, dict) else {},
+                    data=_refusal_data(frame),
                 )
             )
 
@@ -139,11 +134,16 @@ class Trial:
             )
 
 
-def _unpack_list(packed: bytes) -> list[Any]:
-    if not packed:
-        return []
+def _refusal_data(frame: wire.Refused) -> dict[str, Any]:
+    if frame.stage == "load":
+        detail = wire.Detail.unpack(frame.detail)
+        return {"error": detail.error, "logs": detail.logs}
+    return {"diagnostics": _unpack_list(frame.detail, bytes_max=wire.DIAGNOSTICS_BYTES_MAX)}
+
+
+def _unpack_list(packed: bytes, *, bytes_max: int = wire.DETAIL_BYTES_MAX) -> list[Any]:
     try:
-        value = wire.unpack_limited(packed, items_max=4096, map_max=8)
+        value = wire.unpack_opaque(packed, bytes_max=bytes_max)
     except wire.WireError:
         return []
     return value if isinstance(value, list) else []

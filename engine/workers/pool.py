@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TICK_S: Final = 0.05
+STALE_S: Final = 0.15
+"""A tick that comes so long after the one before came late."""
 MEMORY_EVERY_TICKS: Final = 20
 """Memory is sampled once a second."""
 MEMORY_PERCENT_MAX: Final = 80
@@ -84,6 +86,8 @@ class Pool:
         self._ids = itertools.count(1)
         self._requested: set[int] = set()
         self._ticks = 0
+        self._ticked_at = 0.0
+        self._was_stale = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._statm: dict[int, int] = {}
@@ -174,7 +178,7 @@ class Pool:
     def bind(self, worker: Worker, memory_mib: int) -> None:
         """Set the memory limit that the worker keeps for life. Call before `Worker.load`."""
         self.memory_mib[worker.id] = memory_mib
-        worker.allow_memory(memory_mib)
+        self._limit_memory(worker, memory_mib)
 
     def stop_idlest(self) -> bool:
         """End the worker that has been idle longest, to free its slot; False if none is idle."""
@@ -220,7 +224,7 @@ class Pool:
             return
         self._announce_spare()
 
-    def limit_memory(self, worker: Worker, memory_mib: int) -> None:
+    def _limit_memory(self, worker: Worker, memory_mib: int) -> None:
         """Lower the worker's address space to what it has now and `memory_mib` more; remember what it had."""
         statm = self._read_statm(worker)
         if statm is None:
@@ -268,11 +272,13 @@ class Pool:
         self._ticks += 1
         now = self._clock.monotonic()
         is_memory_turn = self._ticks % MEMORY_EVERY_TICKS == 0
+        # After a pause of our own, what workers said meanwhile is read first: it may be that none is late.
+        is_stale = now - self._ticked_at > STALE_S and not self._was_stale
+        self._ticked_at, self._was_stale = now, is_stale
         for worker in list(self._workers.values()):
-            if worker.state is WorkerState.SPARE:
-                continue
-            worker.check_deadline(now)
-            if is_memory_turn:
+            if not is_stale:
+                worker.check_deadline(now)
+            if is_memory_turn and worker.state is not WorkerState.SPARE:
                 self._check_memory(worker)
                 self._check_idle(worker, now)
         self.generations.check(now, self._workers.values())

@@ -1,10 +1,10 @@
-"""One worker process as the supervisor sees it: its pipes, what it holds, and whether it still moves.
+"""One worker process as the supervisor sees it: its pipes, what it may say now, and whether it still moves.
 
     load(…) ──► send(runs) ──► listener.ended(…)      what it holds is known by sequence number
                           └──► listener.gone(…)       whatever it still held, with a culprit if there is one
 
 Whatever the worker sends is hostile until checked: a frame out of turn, an outcome of a delivery that it doesn't
-hold, or one reported twice ends it. Nothing is resynchronised.
+hold, or one reported twice ends it. Nothing is resynchronised, and nothing it sends after that is looked at.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from bisect import bisect_right
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from engine.workers.holdings import Holdings, Run
+from engine.workers.outbox import Outbox
+from engine.workers.progress import GRACE_MS, Progress
 from engine.workers.states import LIVE, WorkerState, check_transition
 from sandbox import wire
 
@@ -27,32 +28,15 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.workers.zygote import SpareFds
 
-GRACE_MS: Final = 250
-"""How long past its deadline an invocation may keep the worker."""
 COMPILE_MS_MAX: Final = 10_000
 """For compiling a source; loading has the function's own timeout besides."""
+READY_S_MAX: Final = 10.0
+"""From fork to `Ready`."""
+ANSWER_S_MAX: Final = 5.0
+"""For what costs a worker no thought: the rest of a frame it began, `Suspended`."""
+END_S_MAX: Final = 1.0
+"""From `Stop`, or from the end of its pipe, to the end of the process."""
 READ_BYTES: Final = 256 * 1024
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """Consecutive deliveries of one chunk, on their way through a worker. `remaining` has a bit for each not yet ended."""
-
-    owner: Any
-    """Whose they are; the worker passes it on and never looks."""
-    events: wire.Events
-    start: int
-    """Place of the first in its chunk."""
-    first: int = 0
-    """Sequence number of the first in its worker."""
-    remaining: int = 0
-
-    def __len__(self) -> int:
-        return len(self.events.sizes)
-
-    def open_places(self) -> list[int]:
-        """Places in the chunk of those that haven't ended."""
-        return [self.start + at for at in range(len(self)) if self.remaining >> at & 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +89,11 @@ class Worker:
         self.is_used_once = False
         """It ends by itself when whoever took it is done: nobody asks it to move off."""
         self.timeout_ms = 5_000
-        self.runs: deque[Run] = deque()
-        self.in_flight = 0
         self.holds_suspect = False
         self.busy_since = 0.0
-        self.progress_at = 0.0
         self.idle_since = 0.0
         self.loading_until: float | None = None
         self.bound_at = 0.0
-        self.invocations = 0
         self.baseline_bytes = 0
         self.used_bytes = 0
         self.memory_strikes = 0
@@ -121,14 +101,34 @@ class Worker:
         self._loop = loop
         self._clock = clock
         self._pool = pool
-        self._next = 1
-        self._last_index = 0
-        self._buffer = wire.FrameBuffer(wire.FROM_WORKER_BYTES_MAX)
-        self._unsent: deque[memoryview] = deque()
+        self._held = Holdings()
+        self._progress = Progress()
+        self._outbox = Outbox(spare.write_fd, loop=loop)
+        self._buffer = wire.FrameBuffer(wire.READY_BYTES_MAX)
+        self._owes_code = False
+        self._owes_suspended = 0
+        self._answer_by: float | None = clock.monotonic() + READY_S_MAX
+        self._half_frame_since: float | None = None
+        self._end_by: float | None = None
         self._kill: tuple[str, str, bool] | None = None
-        self._is_eof = False
+        self._is_deaf = False
         self._is_closed = False
         loop.add_reader(spare.read_fd, self._readable)
+
+    @property
+    def in_flight(self) -> int:
+        """Deliveries it holds."""
+        return self._held.in_flight
+
+    @property
+    def invocations(self) -> int:
+        """Deliveries it has ended."""
+        return self._held.ended
+
+    @property
+    def is_full(self) -> bool:
+        """It doesn't read what it was given already."""
+        return self._outbox.is_full
 
     # --- What the supervisor does to it
 
@@ -145,40 +145,39 @@ class Worker:
         self.listener, self.bound_to = listener, bound_to
         self.bound_at = self.bound_at or now
         self.timeout_ms = frame.timeout_ms
-        compile_ms = COMPILE_MS_MAX if frame.source is not None else 0
+        self._owes_code = frame.source is not None
+        compile_ms = COMPILE_MS_MAX if self._owes_code else 0
         self.loading_until = now + (frame.timeout_ms + compile_ms + GRACE_MS) / 1000
-        self.progress_at = self.busy_since = self.idle_since = now
-        self._write(frame.pack())
+        self._buffer.bytes_max = wire.LOADED_BYTES_MAX
+        self.busy_since = self.idle_since = now
+        self._write(frame)
 
     def send(self, runs: Sequence[Run], flags: int = 0) -> None:
         """Give it deliveries, as one frame; with `INVOKE_BATCH` they are one invocation."""
         if not self.in_flight:
-            self.busy_since = self.progress_at = self._clock.monotonic()
+            self.busy_since = self._clock.monotonic()
+            self._progress.begin(self.busy_since)
         events = wire.Events.join([run.events for run in runs])
-        first = self._next
-        for run in runs:
-            run.first = self._next
-            run.remaining = (1 << len(run)) - 1
-            self._next += len(run)
-            self.runs.append(run)
-        self.in_flight += len(events.sizes)
+        first = self._held.take(runs, as_batch=bool(flags & wire.INVOKE_BATCH))
         self.holds_suspect = bool(flags & wire.INVOKE_ALONE)
         if self.state is WorkerState.IDLE:
             self.become(WorkerState.BUSY)
         self._write(
             wire.Invoke(
                 first, flags, events.types, events.message_ids, events.user_keys, events.sizes, events.bodies
-            ).pack()
+            )
         )
 
     def suspend(self) -> None:
         """Have it forget the function and give its memory back."""
         self.become(WorkerState.SUSPENDED)
-        self._write(wire.Suspend().pack())
+        self._owes_suspended += 1
+        self._answer_by = self._clock.monotonic() + ANSWER_S_MAX
+        self._write(wire.Suspend())
 
     def drop_caches(self) -> None:
         """Have it empty its cache."""
-        self._write(wire.DropCaches().pack())
+        self._write(wire.DropCaches())
 
     def stop(self) -> None:
         """Let it end once it has nothing left to do."""
@@ -186,10 +185,13 @@ class Worker:
             return
         if self.in_flight or self.state is WorkerState.LOADING:
             self.become(WorkerState.DRAINING)
-            return
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
         self.become(WorkerState.STOPPED)
-        self.idle_since = self._clock.monotonic()
-        self._write(wire.Stop().pack())
+        self._end_by = self._clock.monotonic() + END_S_MAX
+        self._write(wire.Stop())
 
     def kill(self, reason: str, explanation: str, *, is_attack: bool = False) -> None:
         """End it now; `listener.gone` follows when the process is dead. Of one that is gone already, nothing is left to end."""
@@ -205,21 +207,35 @@ class Worker:
     # --- Is it still moving
 
     def check_deadline(self, now: float) -> None:
-        """Kill it if an invocation, or loading, has outlived its deadline."""
-        if self.state is WorkerState.STOPPED:
-            if now - self.idle_since > 1.0:
-                self.kill("stopped", "didn't end when it was asked to")
-            return
-        if self.loading_until is not None:
+        """Kill it if an invocation, loading, or an answer it owes, has outlived its deadline."""
+        if self._end_by is not None:
+            if now > self._end_by:
+                self._kill_undead()
+        elif self._half_frame_since is not None and now - self._half_frame_since > ANSWER_S_MAX:
+            self._attacks("it began a frame and doesn't end it")
+        elif self._answer_by is not None and now > self._answer_by:
+            self._attacks("it doesn't answer")
+        elif self.loading_until is not None:
             if now > self.loading_until:
                 self.kill("load_failed", f"loading the module took longer than {self.timeout_ms} ms")
+        elif self.in_flight:
+            self._check_progress(now)
+
+    def _kill_undead(self) -> None:
+        if self.state is WorkerState.STOPPED:
+            self.kill("stopped", "didn't end when it was asked to")
+        else:
+            self._attacks("it closed its pipe and goes on")
+
+    def _check_progress(self, now: float) -> None:
+        try:
+            self._progress.see(self.page_index(), now, last=self._held.last, timeout_ms=self.timeout_ms)
+        except wire.WireError as error:
+            self._attacks(str(error))
             return
-        if not self.in_flight:
-            return
-        index = self.page_index()
-        if index != self._last_index:
-            self._last_index, self.progress_at = index, now
-        elif (now - self.progress_at) * 1000 > self.timeout_ms + GRACE_MS:
+        if self._progress.is_late(
+            now, oldest=self._held.oldest(), timeout_ms=self.timeout_ms, is_async=self.is_async
+        ):
             self.kill("timeout", f"took longer than {self.timeout_ms} ms")
 
     def page_index(self) -> int:
@@ -229,48 +245,16 @@ class Worker:
 
     def running_us(self, now: float) -> float:
         """How long the worker has been without progress, if it holds anything."""
-        return (now - self.progress_at) * 1e6 if self.in_flight and self.loading_until is None else 0.0
-
-    def allow_memory(self, memory_mib: int) -> None:
-        """Lower its address space to what it has now and `memory_mib` more, from outside."""
-        self._pool.limit_memory(self, memory_mib)
+        return (now - self._progress.moved_at) * 1e6 if self.in_flight and self.loading_until is None else 0.0
 
     # --- Pipes
 
-    def _write(self, data: bytes) -> None:
-        if self._is_eof or self.state is WorkerState.KILLED:
-            return
-        view = memoryview(data)
-        if not self._unsent:
-            try:
-                view = view[os.write(self._fds.write_fd, view) :]
-            except BlockingIOError:
-                pass
-            except BrokenPipeError:
-                return
-            if not view:
-                return
-            self._loop.add_writer(self._fds.write_fd, self._writable)
-        self._unsent.append(view)
-
-    def _writable(self) -> None:
-        try:
-            while self._unsent:
-                written = os.writev(self._fds.write_fd, list(self._unsent)[:64])
-                while written:
-                    head = self._unsent[0]
-                    if written < len(head):
-                        self._unsent[0] = head[written:]
-                        break
-                    written -= len(head)
-                    self._unsent.popleft()
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._unsent.clear()
-        self._loop.remove_writer(self._fds.write_fd)
+    def _write(self, frame: wire.Frame) -> None:
+        if self.state is not WorkerState.KILLED:
+            self._outbox.write(frame.pack())
 
     def _readable(self) -> None:
+        """Take what has arrived. At the end of the pipe the process should end too."""
         try:
             data = os.read(self._fds.read_fd, READ_BYTES)
         except BlockingIOError:
@@ -278,113 +262,98 @@ class Worker:
         except OSError:
             data = b""
         if not data:
-            self._is_eof = True
-            self._loop.remove_reader(self._fds.read_fd)
-            return
-        if self._kill is not None and self._kill[2]:
+            self._turn_deaf()
+            self._end_by = self._end_by or self._clock.monotonic() + END_S_MAX
             return
         try:
             for body in self._buffer.feed(data):
+                self._half_frame_since = None
                 self._take(wire.decode_from_worker(body))
+                if self._is_deaf:
+                    return
         except wire.WireError as error:
-            self.kill("crashed", f"the worker broke the protocol: {error}", is_attack=True)
+            self._attacks(str(error))
+            return
+        if self._buffer.pending_bytes and self._half_frame_since is None:
+            self._half_frame_since = self._clock.monotonic()
+
+    def _turn_deaf(self) -> None:
+        if not self._is_deaf:
+            self._is_deaf = True
+            self._loop.remove_reader(self._fds.read_fd)
+
+    def _attacks(self, how: str) -> None:
+        """Nothing honest does this: it ends, and nothing more is heard of it."""
+        self._turn_deaf()
+        self.kill("crashed", f"the worker broke the protocol: {how}", is_attack=True)
 
     def _take(self, frame: wire.Frame) -> None:
+        is_answering_load = self.loading_until is not None and not self._owes_suspended
         if isinstance(frame, wire.Outcomes):
             self._take_outcomes(frame)
         elif isinstance(frame, wire.Ready) and not self.is_ready:
             self.is_ready = True
+            self._answer_by = None
             self._pool.became_ready(self, frame)
-        elif isinstance(frame, wire.Loaded) and self.loading_until is not None and self.listener:
-            self._take_loaded(frame, self.listener)
-        elif isinstance(frame, wire.Refused) and self.loading_until is not None and self.listener:
-            self.loading_until = None
-            self._kill = ("refused", "the module would not load", False)
-            self.listener.refused(self, frame)
-        elif isinstance(frame, wire.Suspended) and self.state is not WorkerState.SPARE:
-            return
+        elif isinstance(frame, wire.Loaded) and is_answering_load:
+            self._take_loaded(frame)
+        elif isinstance(frame, wire.Refused) and is_answering_load:
+            self._take_refused(frame)
+        elif isinstance(frame, wire.Suspended) and self._owes_suspended:
+            self._owes_suspended -= 1
+            self._answer_by = None
         else:
             raise wire.WireError(f"{type(frame).__name__} out of turn")
 
-    def _take_loaded(self, frame: wire.Loaded, listener: Listener) -> None:
-        handlers = wire.unpack_handlers(frame.handlers)
-        self.is_async = any(handler.is_async for handler in handlers)
+    def _take_loaded(self, frame: wire.Loaded) -> None:
+        if (frame.code is not None) is not self._owes_code:
+            raise wire.WireError("compiled code that nobody asked for, or none")
+        if len(frame.logs) > wire.DETAIL_BYTES_MAX:
+            raise wire.WireError("more console lines than are kept")
+        assert self.listener is not None
+        self.is_async = any(handler.is_async for handler in wire.unpack_handlers(frame.handlers))
         self.loading_until = None
-        self.busy_since = self.progress_at = self._clock.monotonic()
+        self._buffer.bytes_max = wire.OUTCOMES_BYTES_MAX
+        self.busy_since = self._clock.monotonic()
+        self._progress.begin(self.busy_since)
         if self.state is WorkerState.LOADING:
             self.become(WorkerState.BUSY if self.in_flight else WorkerState.IDLE)
-        listener.loaded(self, frame)
+        self.listener.loaded(self, frame)
         if self.state is WorkerState.DRAINING and not self.in_flight:
-            self.stop_drained()
+            self._stop()
+
+    def _take_refused(self, frame: wire.Refused) -> None:
+        is_short = len(frame.detail) <= wire.DIAGNOSTICS_BYTES_MAX
+        if not is_short or frame.stage not in wire.REFUSAL_STAGES:
+            raise wire.WireError("a refusal that is too long, or of no stage")
+        assert self.listener is not None
+        self.loading_until = None
+        self._turn_deaf()
+        self.kill("refused", "the module would not load")
+        self.listener.refused(self, frame)
 
     def _take_outcomes(self, frame: wire.Outcomes) -> None:
-        if self.listener is None:
-            raise wire.WireError("outcomes from a worker that holds nothing")
-        ranges, rows = wire.unpack_outcomes(frame)
-        delivered = [piece for first, count in ranges for piece in self._end_range(first, count)]
-        failures = [(*self._end_one(row.sequence), row) for row in rows]
-        while self.runs and not self.runs[0].remaining:
-            self.runs.popleft()
-        self.progress_at = self._clock.monotonic()
+        if self.listener is None or self.loading_until is not None:
+            raise wire.WireError("outcomes from a worker that has loaded nothing")
+        ended = self._held.end(frame)
+        now = self._clock.monotonic()
+        self._progress.reported(now)
         self.holds_suspect = self.holds_suspect and bool(self.in_flight)
-        self.listener.ended(self, delivered, failures)
+        self.listener.ended(self, ended.delivered, ended.failures)
         if not self.in_flight:
-            self.idle_since = self.progress_at
+            self.idle_since = now
             if self.state is WorkerState.BUSY:
                 self.become(WorkerState.IDLE)
             elif self.state is WorkerState.DRAINING:
-                self.stop_drained()
-
-    def stop_drained(self) -> None:
-        """It has finished what it held: let it end."""
-        self.become(WorkerState.STOPPED)
-        self.idle_since = self._clock.monotonic()
-        self._write(wire.Stop().pack())
-
-    def _run_of(self, sequence: int) -> Run:
-        runs = self.runs
-        if runs and runs[0].first <= sequence < runs[0].first + len(runs[0]):
-            return runs[0]
-        at = bisect_right(runs, sequence, key=lambda run: run.first) - 1
-        if at < 0 or sequence >= runs[at].first + len(runs[at]):
-            raise wire.WireError(f"an outcome of number {sequence}, which the worker doesn't hold")
-        return runs[at]
-
-    def _end_range(self, first: int, count: int) -> list[tuple[Run, int, int]]:
-        if count < 1 or count > self.in_flight:
-            raise wire.WireError("a range of outcomes that is empty or larger than what the worker holds")
-        pieces = []
-        while count:
-            run = self._run_of(first)
-            offset = first - run.first
-            taken = min(count, len(run) - offset)
-            self._clear(run, ((1 << taken) - 1) << offset, taken)
-            pieces.append((run, offset, taken))
-            first, count = first + taken, count - taken
-        return pieces
-
-    def _end_one(self, sequence: int) -> tuple[Run, int]:
-        run = self._run_of(sequence)
-        self._clear(run, 1 << (sequence - run.first), 1)
-        return run, sequence - run.first
-
-    def _clear(self, run: Run, bits: int, count: int) -> None:
-        if run.remaining & bits != bits:
-            raise wire.WireError("an outcome was reported twice")
-        run.remaining ^= bits
-        self.in_flight -= count
-        self.invocations += count
+                self._stop()
 
     # --- Its end
 
     def exited(self, kind: str, number: int) -> None:
         """The zygote reaped it: `exit` and a status, or `signal` and its number; `zygote` if that died too."""
-        if not self._is_eof:
-            while not self._is_eof and self.state is not WorkerState.KILLED:
-                before = self.in_flight
-                self._readable()
-                if self.in_flight == before:
-                    break
+        if not self._is_deaf:
+            # What it still reported is in the pipe, which holds less than one read takes.
+            self._readable()
         death = self._death(kind, number)
         self._close()
         if self.state in LIVE or self.state is WorkerState.SPARE:
@@ -393,7 +362,7 @@ class Worker:
             self.listener.gone(self, death)
 
     def _death(self, kind: str, number: int) -> Death:
-        held = [run for run in self.runs if run.remaining]
+        held = self._held.open_runs()
         if kind == "zygote":
             return Death("zygote", "the process that all workers come from died", held)
         if self._kill is not None:
@@ -408,31 +377,19 @@ class Worker:
                 else str(number)
             )
             reason, explanation = "crashed", f"the worker died under it ({kind} {name})"
-        culprits = [] if reason in {"stopped", "refused", "load_failed"} else self._culprits(held)
+        culprits = [] if reason in {"stopped", "refused", "load_failed"} else self._culprits()
         return Death(reason, explanation, held, culprits, is_attack)
 
-    def _culprits(self, held: list[Run]) -> list[tuple[Run, int]]:
-        """Those that were being run: the last started, or of an async worker all started and not ended."""
+    def _culprits(self) -> list[tuple[Run, int]]:
+        """Those that were being run: the invocation started last, or of an async worker all started and not ended."""
         index = self.page_index()
-        started = [
-            (run, offset)
-            for run in held
-            for offset in range(len(run))
-            if run.remaining >> offset & 1 and run.first + offset <= index
-        ]
-        if self.is_async:
-            return started
-        return [entry for entry in started if entry[0].first + entry[1] == index] or started[-1:]
+        return self._held.started(index) if self.is_async else self._held.running(index)
 
     def _close(self) -> None:
-        for remove, fd in (
-            (self._loop.remove_reader, self._fds.read_fd),
-            (self._loop.remove_writer, self._fds.write_fd),
-        ):
-            with contextlib.suppress(OSError, ValueError):
-                remove(fd)
+        self._turn_deaf()
+        self._outbox.close()
         self._fds.close()
-        self._is_eof = self._is_closed = True
+        self._is_closed = True
 
 
 class PoolEvents(Protocol):
@@ -440,6 +397,3 @@ class PoolEvents(Protocol):
 
     def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
         """A spare is jailed and waits."""
-
-    def limit_memory(self, worker: Worker, memory_mib: int) -> None:
-        """Lower its address space."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
@@ -15,19 +15,33 @@ from sandbox.runtime import handler
 from sandbox.worker.ticker import too_long
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandbox.runtime.context import Invocation
     from sandbox.worker.ticker import Ticker
 
-DIAGNOSTICS_MAX = 100
-LOG_LINES_MAX = 1_000
+DIAGNOSTICS_MAX: Final = 100
+TEXT_CHARS_MAX: Final = 500
+"""Of each thing that a diagnostic says."""
 
 
 class LoadRefused(Exception):
     """The module didn't compile or load; `frame` says why."""
 
-    def __init__(self, stage: str, detail: dict[str, Any]) -> None:
+    def __init__(self, stage: str, detail: bytes) -> None:
         super().__init__(stage)
-        self.frame = wire.Refused(stage, msgpack.packb(detail, unicode_errors="replace"))
+        self.frame = wire.Refused(stage, detail)
+
+
+def _pack_diagnostics(diagnostics: Sequence[dict[str, Any]]) -> bytes:
+    packed: bytes = msgpack.packb(
+        [
+            {key: value[:TEXT_CHARS_MAX] if isinstance(value, str) else value for key, value in item.items()}
+            for item in diagnostics[:DIAGNOSTICS_MAX]
+        ],
+        unicode_errors="replace",
+    )
+    return packed
 
 
 @dataclass(slots=True, eq=False)
@@ -76,13 +90,15 @@ def load(
             ticker.stop()
         callbacks, table = handler.find_handlers(names)
     except CompileRefused as refusal:
-        diagnostics = [item.as_map() for item in refusal.diagnostics[:DIAGNOSTICS_MAX]]
-        raise LoadRefused("compile", {"diagnostics": diagnostics}) from None
+        diagnostics = [item.as_map() for item in refusal.diagnostics]
+        raise LoadRefused("compile", _pack_diagnostics(diagnostics)) from None
     except handler.HandlersRefused as refusal:
-        raise LoadRefused("handlers", {"diagnostics": refusal.problems[:DIAGNOSTICS_MAX]}) from None
+        raise LoadRefused("handlers", _pack_diagnostics(refusal.problems)) from None
     except BaseException as error:  # noqa: BLE001  a module may raise anything while it is loaded
+        logs, dropped = invocation.take_logs()
         described = handler.describe(error, "load_failed", frame.filename)
-        raise LoadRefused("load", {"error": described, "logs": invocation.take_logs()[0]}) from None
+        detail = wire.Detail(error=described, logs=logs, logs_dropped_bytes=dropped)
+        raise LoadRefused("load", detail.pack()) from None
     module = Module(
         frame.filename,
         timeout_s,
@@ -95,5 +111,5 @@ def load(
         table,
         Filter(frame.filter) if frame.filter else None,
     )
-    logs: bytes = msgpack.packb(invocation.take_logs()[0][:LOG_LINES_MAX], unicode_errors="replace")
-    return module, wire.Loaded(compiled, wire.pack_handlers(table), logs)
+    lines = wire.pack_lines(invocation.take_logs()[0])
+    return module, wire.Loaded(compiled, wire.pack_handlers(table), lines)

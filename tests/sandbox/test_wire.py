@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from typing import TYPE_CHECKING
+
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 events = st.lists(
     st.tuples(
@@ -53,6 +59,84 @@ def test_frames_survive_any_cutting_of_the_stream(bodies: list[bytes], step: int
 def test_a_length_beyond_the_limit_is_refused_before_its_bytes_arrive() -> None:
     with pytest.raises(wire.WireError, match="4294967295 bytes"):
         list(wire.FrameBuffer(1000).feed(b"\xff\xff\xff\xff"))
+
+
+def peak_bytes(action: Callable[[], object]) -> int:
+    """The most that `action`, which is refused, had allocated at once."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(wire.WireError):
+            action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+BOMBS = {
+    "empty arrays, wide": b"\x9f" + b"\x9f" * 4_000 + b"\x90" * 60_000,
+    "array headers, nested": b"\x9f" * 60_000,
+    "long array headers, nested": b"\xdc\xff\xff" * 20_000,
+    "longest array headers, nested": b"\xdd\xff\xff\xff\xff" * 12_000,
+    "maps, nested": b"\x8f" * 60_000,
+    "long map headers": b"\xdf\xff\xff\xff\xff" * 12_000,
+    "pairs within pairs": b"\x92\x90" * 30_000,
+    "a text that claims 4 GiB": b"\x92\x13\xdb\xff\xff\xff\xff",
+    "bytes that claim 4 GiB": b"\x92\x13\xc6\xff\xff\xff\xff",
+    "an extension that claims 4 GiB": b"\x92\x13\xc9\xff\xff\xff\xff\x01",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
+def test_no_bytes_of_a_worker_cost_many_times_their_number(bomb: bytes) -> None:
+    assert peak_bytes(lambda: wire.decode_from_worker(bomb)) < 1_000_000
+    assert peak_bytes(lambda: wire.unpack_handlers(bomb)) < 1_000_000
+    assert peak_bytes(lambda: wire.unpack_opaque(bomb)) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        pytest.param(msgpack.packb({"a": 1})[:-1], id="cut short"),
+        pytest.param(msgpack.packb({"a": 1}) + b"\xc0", id="more behind it"),
+        pytest.param(b"\x82\xa1a\x01\xa1a\x02", id="a key twice"),
+        pytest.param(b"\x81\x01\x02", id="a key that is no text"),
+        pytest.param(b"\x81\xc4\x01a\x02", id="a key of bytes"),
+        pytest.param(b"\xa2\xff\xff", id="bad UTF-8"),
+        pytest.param(b"\xd4\x01\x00", id="an extension"),
+        pytest.param(b"\xd6\xff\x00\x00\x00\x00", id="a time stamp"),
+        pytest.param(msgpack.packb([[[[[[[[]]]]]]]]), id="too deep"),
+        pytest.param(msgpack.packb([None] * 20_001), id="too many"),
+        pytest.param(msgpack.packb("x" * wire.DETAIL_BYTES_MAX), id="too long"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_what_a_worker_says_of_itself_is_plain_or_refused(packed: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        wire.unpack_opaque(packed)
+    assert wire.Detail.unpack(packed).error is not None
+
+
+opaque = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+    max_leaves=30,
+)
+
+
+@given(opaque)
+def test_what_is_plain_and_not_too_deep_is_shown(value: object) -> None:
+    def depth(item: object) -> int:
+        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        return (1 if isinstance(item, list | dict) else 0) + max(map(depth, inner), default=0)
+
+    packed = msgpack.packb(value)
+    if depth(value) <= wire.OPAQUE_DEPTH_MAX:
+        assert wire.unpack_opaque(packed) == value
 
 
 @given(st.binary(max_size=200))
@@ -103,7 +187,7 @@ def test_what_a_worker_sends_arrives_as_it_was(frame: wire.Frame) -> None:
 def test_outcomes_are_columns_and_back() -> None:
     failures = [wire.Failure(3, 1, 0, b"because"), wire.Failure(4, 6, 2**32 - 1, b"")]
     packed = wire.pack_outcomes([(1, 2), (5, 1)], failures)
-    assert wire.unpack_outcomes(packed) == ([(1, 2), (5, 1)], failures)
+    assert wire.unpack_outcomes(packed, events_max=9) == ([(1, 2), (5, 1)], failures)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +203,7 @@ def test_outcomes_are_columns_and_back() -> None:
 )
 def test_outcome_columns_that_disagree_are_refused(frame: wire.Outcomes) -> None:
     with pytest.raises(wire.WireError):
-        wire.unpack_outcomes(frame)
+        wire.unpack_outcomes(frame, events_max=9)
 
 
 def test_handlers_are_packed_flat_and_checked() -> None:
