@@ -108,12 +108,15 @@ class Report:
 
     def flush(self) -> None:
         """Send what has ended, if anything has."""
-        ranges, single, rows = self._ranges, self._single, self._rows
-        if not (ranges or single or rows):
-            return
-        with self._hold:
-            self._ranges, self._single, self._rows, self._row_bytes = [], [], [], 0
-            self._pipe.send(wire.pack_outcomes([*ranges, *_ranges_of(single)], rows))
+        with self._hold:  # before looking: a tick in between would send the same
+            if not (self._ranges or self._single or self._rows):
+                return
+            ranges, rows = [*self._ranges, *_ranges_of(self._single)], self._rows[:]
+            # Emptied and not replaced: whoever is adding to one of them adds to what is sent next.
+            for sent in (self._ranges, self._single, self._rows):
+                sent.clear()
+            self._row_bytes = 0
+            self._pipe.send(wire.pack_outcomes(ranges, rows))
 
 
 def _since(begun: float) -> int:
