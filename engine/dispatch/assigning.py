@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from engine.dispatch.backlog import Backlog
     from engine.dispatch.lane import Lane
     from engine.journal.contract import Journal
+    from engine.workers.holdings import Run
     from engine.workers.pool import Pool
-    from engine.workers.worker import Listener, Run, Worker
+    from engine.workers.worker import Listener, Worker
 
 ENDING: Final = frozenset({WorkerState.DRAINING, WorkerState.KILLED, WorkerState.STOPPED})
 ROOM_UNBOUNDED: Final = 1 << 30
