@@ -98,9 +98,9 @@ OUTCOME_CODES: Final = (
 """How an attempt can end; a code's place in this tuple is its number on the wire."""
 CODE_INDEX: Final = {name: index for index, name in enumerate(OUTCOME_CODES)}
 WORKER_MAY_SAY: Final = frozenset(
-    CODE_INDEX[name] for name in OUTCOME_CODES if name not in {"crashed", "filtered", "load_failed"}
+    CODE_INDEX[name] for name in OUTCOME_CODES if name not in {"crashed", "load_failed"}
 )
-"""`crashed` is what the supervisor sees, `filtered` what it decides, and `load_failed` has a frame of its own."""
+"""`crashed` is what the supervisor sees, and `load_failed` has a frame of its own."""
 
 
 # --- Events ---------------------------------------------------------------------------------------------------
