@@ -7,12 +7,13 @@ import contextlib
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from engine.api import frames
 from engine.errors import EngineError, Unavailable
 from engine.events import encode_events
 from engine.model import split_chunks
+from engine.nouns import Destinations, Functions, Keys, Sources, deploy_arguments, given
 from engine.paths import default_socket
 from engine.session import (
     CREDIT,
@@ -31,11 +32,12 @@ from engine.session import (
 from sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from engine.client import Batch, Rows
+    from engine.nouns import DeployOptions
 
 WINDOW = 256
 """Submit frames sent and not yet answered."""
@@ -51,6 +53,10 @@ class AsyncClient:
         self.daemon_pid = 0
         self._connect_timeout_s = connect_timeout_s
         self._session = Session()
+        self.sources: Sources[Awaitable[dict[str, Any]], Awaitable[Rows]] = Sources(self.call)
+        self.functions: Functions[Awaitable[dict[str, Any]], Awaitable[Rows]] = Functions(self.call)
+        self.destinations: Destinations[Awaitable[dict[str, Any]], Awaitable[Rows]] = Destinations(self.call)
+        self.keys: Keys[Awaitable[dict[str, Any]]] = Keys(self.call)
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._lost: EngineError | None = None
@@ -175,19 +181,13 @@ class AsyncClient:
 
     # --- Operations
 
-    async def deploy(
-        self,
-        name: str,
-        code: str,
-        *,
-        settings: dict[str, Any] | None = None,
-        limits: dict[str, int] | None = None,
-        filename: str = "function.py",
-    ) -> dict[str, Any]:
-        """Deploy source code. Raises `FunctionRefused`; what ran before goes on running then."""
-        deployed: dict[str, Any] = await self.call(
-            "deploy", name=name, source=code, filename=filename, settings=settings or {}, limits=limits or {}
-        )
+    async def deploy(self, name: str, code: str, **options: Unpack[DeployOptions]) -> dict[str, Any]:
+        """Keep the code as a version of the function `name`, and run it as the destination `name`.
+
+        {name, version, created, handlers, logs, changes}. Raises `FunctionRefused` if it doesn't load, `UsageError` for
+        settings that don't fit (`data["missing"]` names those that are required); what ran before goes on running then.
+        """
+        deployed: dict[str, Any] = await self.call("deploy", **deploy_arguments(name, code, options))
         return deployed
 
     async def test(
@@ -250,6 +250,12 @@ class AsyncClient:
     def logs(self, name: str, *, follow: bool = False) -> AsyncIterator[dict[str, Any]]:
         """Recent failures, oldest first; with `follow` then every attempt from now on, without end."""
         return self.stream("logs", name=name, follow=follow)
+
+    def audit(
+        self, *, since_ms: int | None = None, until_ms: int | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Who changed what, and whose secrets were opened, the oldest first: {at, who, origin, action, subject, detail}."""
+        return self.stream("audit", **given(since_ms=since_ms, until_ms=until_ms))
 
     async def deliveries(self, name: str, **wanted: Any) -> AsyncIterator[dict[str, Any]]:
         """Stored deliveries: those on the shelf, the newest first; or in a `state`, or the one with an `id`.

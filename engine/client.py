@@ -16,12 +16,13 @@ import select
 import socket
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, Unpack
 
 from engine.api import frames
 from engine.errors import EngineError
 from engine.events import encode_events
 from engine.model import split_chunks
+from engine.nouns import Destinations, Functions, Keys, Sources, deploy_arguments, given
 from engine.paths import default_socket
 from engine.session import (
     CREDIT,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.async_client import AsyncClient
+    from engine.nouns import DeployOptions
 
 __all__ = ["AsyncClient", "Client", "SubmitResult", "TestResult"]
 
@@ -66,6 +68,10 @@ class Client:
         self._unsent = bytearray(_HELLO)
         self._socket = _connect(self.path, connect_timeout_s)
         self._poll = select.poll()
+        self.sources: Sources[dict[str, Any], Rows] = Sources(self.call)
+        self.functions: Functions[dict[str, Any], Rows] = Functions(self.call)
+        self.destinations: Destinations[dict[str, Any], Rows] = Destinations(self.call)
+        self.keys: Keys[dict[str, Any]] = Keys(self.call)
         try:
             self.daemon_pid = self._greet(connect_timeout_s)
         except BaseException:
@@ -164,19 +170,13 @@ class Client:
 
     # --- Operations
 
-    def deploy(
-        self,
-        name: str,
-        code: str,
-        *,
-        settings: dict[str, Any] | None = None,
-        limits: dict[str, int] | None = None,
-        filename: str = "function.py",
-    ) -> dict[str, Any]:
-        """Deploy source code. Raises `FunctionRefused`; what ran before goes on running then."""
-        deployed: dict[str, Any] = self.call(
-            "deploy", name=name, source=code, filename=filename, settings=settings or {}, limits=limits or {}
-        )
+    def deploy(self, name: str, code: str, **options: Unpack[DeployOptions]) -> dict[str, Any]:
+        """Keep the code as a version of the function `name`, and run it as the destination `name`.
+
+        {name, version, created, handlers, logs, changes}. Raises `FunctionRefused` if it doesn't load, `UsageError` for
+        settings that don't fit (`data["missing"]` names those that are required); what ran before goes on running then.
+        """
+        deployed: dict[str, Any] = self.call("deploy", **deploy_arguments(name, code, options))
         return deployed
 
     def test(
@@ -239,6 +239,10 @@ class Client:
     def logs(self, name: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
         """Recent failures, oldest first; with `follow` then every attempt from now on, without end."""
         return self.stream("logs", name=name, follow=follow)
+
+    def audit(self, *, since_ms: int | None = None, until_ms: int | None = None) -> Iterator[dict[str, Any]]:
+        """Who changed what, and whose secrets were opened, the oldest first: {at, who, origin, action, subject, detail}."""
+        return self.stream("audit", **given(since_ms=since_ms, until_ms=until_ms))
 
     def deliveries(self, name: str, **wanted: Any) -> Iterator[dict[str, Any]]:
         """Stored deliveries: those on the shelf, the newest first; or in a `state`, or the one with an `id`.

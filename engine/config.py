@@ -39,6 +39,7 @@ class Config:
     data_dir: str = _text("", "where journal and registry live; ~/.local/state/engine")
     socket: str = _text("", "path of the Unix socket; engine.sock in the data directory")
     socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket, octal", base=8)
+    secret_key_file: str = _text("", "where the key of secrets lives; secret.key in the data directory")
     spares: int = _int(4, 1, 64, "jailed workers kept ready ahead of need")
     workers_max: int = _int(256, 1, 4096, "bound workers at once")
     timeout_ms: int = _int(
@@ -118,7 +119,8 @@ def load(path: Path | None, overrides: Mapping[str, Any], env: Mapping[str, str]
         )
     data_dir = Path(joined.data_dir or default_data_dir(env)).expanduser()
     socket = Path(joined.socket or data_dir / "engine.sock").expanduser()
-    return replace(joined, data_dir=str(data_dir), socket=str(socket))
+    key_file = Path(joined.secret_key_file or data_dir / "secret.key").expanduser()
+    return replace(joined, data_dir=str(data_dir), socket=str(socket), secret_key_file=str(key_file))
 
 
 def _read(path: Path) -> dict[str, Any]:

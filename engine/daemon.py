@@ -30,7 +30,9 @@ from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import ConfigurationError, Unavailable
 from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
+from engine.registry.secrets import ENVIRONMENT_NAME, Keyring
 from engine.registry.store import Registry
+from engine.undumpable import become_undumpable
 from engine.workers.generations import Lifetime
 from engine.workers.pool import Pool, PoolOptions
 
@@ -72,7 +74,12 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
     loop = asyncio.get_running_loop()
     data_dir = Path(config.data_dir)
     with lock_data_dir(data_dir), clock_mark.kept(data_dir / "clock", loop) as clock:
-        registry = Registry.open(data_dir / "registry.db", clock=clock)
+        keys = Keyring.load(Path(config.secret_key_file), os.environ.pop(ENVIRONMENT_NAME, ""))
+        if keys.is_new:
+            log.warning(
+                "secret_key_made", path=config.secret_key_file, remedy="back it up, apart from the data"
+            )
+        registry = Registry.open(data_dir / "registry.db", clock=clock, keys=keys)
         journal = SqliteJournal.open(
             data_dir / "journal.db",
             clock=clock,
@@ -97,6 +104,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
         dispatcher = Dispatcher(
             journal=journal,
             pool=pool,
+            open_settings=registry.destinations.open_settings,
             clock=clock,
             rng=random.Random(),  # noqa: S311  jitter, not secrets
             frame_ms=config.frame_ms,
@@ -106,6 +114,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
         intake = Intake(journal=journal, dispatcher=dispatcher, clock=clock, loop=loop)
         core = Core(
             registry=registry,
+            keys=keys,
             journal=journal,
             pool=pool,
             dispatcher=dispatcher,
@@ -116,7 +125,9 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
         dispatcher.on_version_compiled(core.version_compiled)
         dispatcher.gate.on_quarantined = core.quarantined
         server = UnixServer(core, Path(config.socket), config.socket_mode)
+        audit = loop.create_task(registry.audit.keep_flushing())
         try:
+            core.control.check_secrets()
             await pool.start()
             await pool.ready()
             for layer, state, answer in pool.layers:
@@ -133,6 +144,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             await dispatcher.drain(config.drain_timeout_s)
             server.close()
         finally:
+            audit.cancel()
             await pool.stop()
             await journal.close()
             registry.close()
@@ -141,6 +153,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
 
 def run(config: Config, *, on_ready: Callable[[], None]) -> None:
     """`engine serve`: until SIGTERM or SIGINT; a second one ends it at once."""
+    become_undumpable()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, CODE_INDEX, CONSOLE_BYTES_MAX
 
@@ -71,6 +72,79 @@ class Limits:
     """Deliveries stored; 0 is no limit."""
 
 
+class SettingType(StrEnum):
+    """What a setting's value is."""
+
+    STRING = "STRING"
+    BOOLEAN = "BOOLEAN"
+    ARRAY = "ARRAY"
+    TEXT_MAP = "TEXT_MAP"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a function. `name` is what the code reads, `label` and `description` are for people."""
+
+    name: str
+    label: str
+    type: SettingType = SettingType.STRING
+    description: str = ""
+    required: bool = False
+    sensitive: bool = False
+    """Its value is sealed when it is stored, and never shown."""
+
+    def as_map(self) -> dict[str, Any]:
+        """As the API carries it."""
+        return {**asdict(self), "type": str(self.type)}
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What people deploy; its versions hold the code."""
+
+    id: int
+    name: str
+    display_name: str
+    description: str
+    logo_url: str
+    deployed: int | None
+    """The version that destinations run which aren't pinned."""
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where events come from."""
+
+    id: int
+    name: str
+    samples_kept: int
+    """Events of each type, for trying functions with."""
+    created_ms: int
+    write_keys: tuple[str, ...]
+    destinations: tuple[str, ...]
+    """Names of those that it is connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting's value: msgpack, or sealed (`registry.secrets`)."""
+
+    name: str
+    is_sealed: bool
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What an author writes: of one version."""
+
+    source: str
+    filename: str
+    schema: tuple[Setting, ...] | None = None
+    """The settings that it declares; None if it declares none, and takes any."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionVersion:
     """Immutable. `code` is opaque and belongs to `policy_key`; under another key the source is compiled anew."""
@@ -83,6 +157,9 @@ class FunctionVersion:
     code: bytes
     policy_key: str
     created_ms: int
+    author: str
+    schema: tuple[Setting, ...] | None
+    """The settings that it declares; None if it declares none, and takes any."""
 
     @property
     def has_async(self) -> bool:
@@ -112,14 +189,22 @@ class Destination:
 
     id: int
     name: str
+    function: str
     version: FunctionVersion
-    settings: bytes
-    """msgpack map."""
+    values: tuple[Value, ...]
+    """Of its settings; those that may be secret are sealed, and opened for its worker alone."""
     limits: Limits
     created_ms: int
     deployed_ms: int
+    is_pinned: bool = False
+    """It stays with its version when another is deployed."""
+    is_enabled: bool = True
+    """Sources send it events."""
+    filter_text: str = ""
     filter: bytes = b""
     """The program that its workers run before the handler (`engine/filters/program.py`)."""
+    sources: tuple[str, ...] = ()
+    """Names of those that it is connected to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from engine.api.control import CONTROL_OPERATIONS
+from engine.api.requests import Filename, Named, Nothing, Operation, Request, Settings, Source
 from engine.dispatch.shelf import delivery_id
 from engine.errors import UsageError
 from engine.events import encode_events
 from engine.journal.contract import Filter
-from sandbox.wire import BATCH_EVENTS_MAX, CLIENT_DEPTH_MAX, SOURCE_BYTES_MAX
+from sandbox.wire import BATCH_EVENTS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from engine.dispatch.core import Core
 
@@ -23,68 +24,14 @@ TIME_MS_MAX: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 
-class Request(BaseModel):
-    """Arguments of an operation: nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-_NAME: Final = Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f/]+$")
-
-
-def _within_bytes(source: str) -> str:
-    size = len(source.encode())
-    if size > SOURCE_BYTES_MAX:
-        raise ValueError(f"the source is {size} bytes; {SOURCE_BYTES_MAX} are allowed")
-    return source
-
-
-def _within_depth(value: Any) -> Any:
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(CLIENT_DEPTH_MAX):
-        level = [
-            item
-            for container in level
-            for item in (container.values() if isinstance(container, dict) else container)
-            if isinstance(item, dict | list)
-        ]
-        if not level:
-            return value
-    raise ValueError(f"it is nested more than {CLIENT_DEPTH_MAX} levels deep")
-
-
-Source: TypeAlias = Annotated[str, AfterValidator(_within_bytes)]
-Settings: TypeAlias = Annotated[dict[str, Any], BeforeValidator(_within_depth)]
-"""Depth is checked first: a validator that recurses would end in an error of ours."""
-
-
-class Nothing(Request):
-    """An operation without arguments."""
-
-
-class Named(Request):
-    """An operation on one destination."""
-
-    name: str = _NAME
-
-
-class Deploy(Named):
-    """A function's source, for the destination of this name."""
-
-    source: Source
-    filename: str = Field(default="function.py", min_length=1, max_length=200)
-    settings: Settings = {}
-    limits: dict[str, int] = {}
-
-
 class Test(Request):
     """A function's source and events to try it with."""
 
     source: Source
-    filename: str = Field(default="function.py", min_length=1, max_length=200)
+    filename: Filename = "function.py"
     events: list[dict[str, Any]] = Field(min_length=1, max_length=BATCH_EVENTS_MAX)
-    settings: Settings = {}
-    limits: dict[str, int] = {}
+    settings: Settings = Field(default={})
+    limits: dict[str, int] = Field(default={})
     batch: bool = False
 
 
@@ -125,10 +72,6 @@ class Replay(Filtered):
     state: Literal["shelved", "dead", "discarded"] = "shelved"
     limit: int | None = Field(default=None, ge=1, le=10**12)
     dry_run: bool = False
-
-
-async def _deploy(core: Core, request: Deploy) -> Any:
-    return await core.deploy(**dict(request))
 
 
 async def _test(core: Core, request: Test) -> Any:
@@ -181,17 +124,8 @@ def _logs(core: Core, request: Logs) -> AsyncIterator[dict[str, Any]]:
     return core.logs(request.name, follow=request.follow)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`call(core, request)` is awaited; of a stream it is iterated."""
-
-    request: type[Request]
-    call: Callable[[Any, Any], Any]
-    is_stream: bool = False
-
-
 OPERATIONS: Final[dict[str, Operation]] = {
-    "deploy": Operation(Deploy, _deploy),
+    **CONTROL_OPERATIONS,
     "test": Operation(Test, _test),
     "list": Operation(Nothing, _list),
     "show": Operation(Named, _show),

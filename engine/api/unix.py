@@ -21,12 +21,13 @@ from engine.api.auth import check_peer, peer_of
 from engine.api.operations import parse
 from engine.dispatch.tally import Tally
 from engine.errors import ConfigurationError, EngineError, InvalidEvent, Unavailable, UsageError
+from engine.registry.audit import CALLER, DAEMON, Caller
 from sandbox import wire
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.api.operations import Operation, Request
+    from engine.api.requests import Operation, Request
     from engine.dispatch.core import Core
 
 log = structlog.get_logger()
@@ -71,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = wire.FrameBuffer(wire.CLIENT_FRAME_BYTES_MAX)
         self._is_welcome = False
+        self._caller = DAEMON
         self._replies: list[bytes] = []
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._allowances: dict[int, Allowance] = {}
@@ -85,7 +87,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's isn't a subclass
         self._server.connections.add(self)
         try:
-            check_peer(peer_of(transport.get_extra_info("socket")))
+            peer = peer_of(transport.get_extra_info("socket"))
+            self._caller = Caller(f"uid {peer.uid}", f"pid {peer.pid} on the socket")
+            check_peer(peer)
             if len(self._server.connections) > CONNECTIONS_MAX:
                 raise Unavailable(
                     f"{CONNECTIONS_MAX} clients are connected", remedy="close some, or use fewer connections"
@@ -273,6 +277,7 @@ class Connection(asyncio.Protocol):
             self.reply(frames.End(request_id))
 
     async def _answer(self, request_id: int, operation: Operation, request: Request) -> None:
+        CALLER.set(self._caller)
         try:
             if operation.is_stream:
                 await self._stream(request_id, operation, request)

@@ -1,4 +1,4 @@
-"""`engine init`, `test`, `deploy`: what has to do with a function's source."""
+"""`engine init`, `test`: a function on its author's machine."""
 
 from __future__ import annotations
 
@@ -9,82 +9,11 @@ from typing import Any, Final
 
 import click
 
-from engine.cli import inputs, output
+from engine.cli import inputs, options, output
 from engine.errors import FunctionRefused, UsageError
-from engine.paths import LIMIT_OPTIONS
 from sandbox.wire import EVENT_TYPES
 
 _TEMPLATES: Final = Path(__file__).parent.parent / "templates"
-
-
-def _limits(command: Any) -> Any:
-    for name, help_text in reversed(LIMIT_OPTIONS):
-        command = click.option(f"--{name.replace('_', '-')}", name, type=int, help=help_text)(command)
-    return command
-
-
-def _settings_options(command: Any) -> Any:
-    command = click.option(
-        "--settings", "settings_path", type=click.Path(path_type=Path), help="JSON or TOML file."
-    )(command)
-    return click.option(
-        "--set",
-        "assignments",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="VALUE is JSON if it can be read so, else text; KEY=@FILE, or KEY=- for a line of standard input.",
-    )(command)
-
-
-@click.command("deploy")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", help="Of the destination; else the manifest's, else the file's.")
-@_settings_options
-@_limits
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
-def deploy_command(
-    *,
-    file: Path,
-    name: str | None,
-    assignments: tuple[str, ...],
-    settings_path: Path | None,
-    is_json: bool,
-    **limits: int | None,
-) -> int:
-    """Deploy a function as a destination."""
-    from engine.client import Client  # noqa: PLC0415  only now: `test` needs no client
-
-    source = inputs.read_text(file)
-    manifest = inputs.read_manifest(file, source)
-    name = name or manifest.get("name") or inputs.name_of(file)
-    settings = inputs.join_settings(manifest, settings_path, assignments)
-    with Client() as client:
-        try:
-            deployed = client.deploy(
-                name,
-                source,
-                settings=settings,
-                limits=inputs.join_limits(limits, manifest),
-                filename=file.name,
-            )
-        except FunctionRefused as error:
-            if is_json:
-                output.as_json({"ok": False, "error": error.message, **error.data})
-            else:
-                output.diagnostics(error.data, str(file), source)
-                output.failure(error)
-            return error.exit_status
-    if is_json:
-        output.as_json({"ok": True, **deployed})
-        return 0
-    click.echo(
-        f"{'created' if deployed['created'] else 'updated'} {output.clean(name)}, version {deployed['version']}"
-    )
-    for handler in deployed["handlers"]:
-        kind = "async def" if handler["async"] else "def"
-        click.echo(f"  {handler['name']:12} {handler['type']:10} {kind} at line {handler['line']}")
-    output.logs(deployed["logs"])
-    return 0
 
 
 @click.command("test")
@@ -96,8 +25,8 @@ def deploy_command(
 @click.option(
     "--batch", "batch_path", type=click.Path(path_type=Path), help="A JSON array of events for on_batch."
 )
-@_settings_options
-@_limits
+@options.settings
+@options.limits
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 def test_command(
     *,

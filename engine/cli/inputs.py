@@ -7,13 +7,19 @@ import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import click
 import msgpack
 
+from engine.declared import declared_settings, name_from_label
 from engine.errors import ConfigurationError, UsageError
 from engine.paths import LIMIT_OPTIONS
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ABOUT_NAMES: Final = ("display_name", "description", "logo_url")
 LIMIT_NAMES: Final = tuple(name for name, _ in LIMIT_OPTIONS)
 _BLOCK: Final = re.compile(r"(?m)^# /// engine[ \t]*\r?\n((?:#(?: .*)?\r?\n)+?)# ///[ \t]*\r?$")
 """A block of inline metadata (PEP 723) of the type `engine`."""
@@ -84,7 +90,7 @@ def read_manifest(file: Path, source: str) -> dict[str, Any]:
     if problems:
         raise ConfigurationError(
             f"the manifest in {where}: {'; '.join(problems)}",
-            remedy=f"it may have {', '.join(('name', 'settings', *LIMIT_NAMES))}",
+            remedy=f"it may have {', '.join(('name', *ABOUT_NAMES, 'settings', 'filter', 'sources', *LIMIT_NAMES))}",
         )
     return manifest
 
@@ -95,12 +101,15 @@ def _manifest_problems(manifest: dict[str, Any]) -> list[str]:
         if key in LIMIT_NAMES:
             if type(value) is not int:
                 problems.append(f"{key} is a whole number, not {value!r}")
-        elif key == "name":
-            if not isinstance(value, str) or not value:
-                problems.append(f"name is text, not {value!r}")
+        elif key in {"name", "filter", *ABOUT_NAMES}:
+            if not isinstance(value, str) or (key == "name" and not value):
+                problems.append(f"{key} is text, not {value!r}")
         elif key == "settings":
-            if not isinstance(value, dict):
-                problems.append(f"settings is a table, not {value!r}")
+            if not isinstance(value, dict | list):
+                problems.append(f"settings is a table of values, or tables that declare them, not {value!r}")
+        elif key == "sources":
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                problems.append(f"sources is a list of names, not {value!r}")
         else:
             problems.append(f"{key} is no key")
     return problems
@@ -110,7 +119,12 @@ def join_settings(
     manifest: dict[str, Any], path: Path | None, assignments: tuple[str, ...]
 ) -> dict[str, Any]:
     """The manifest's, over them the file's, over them each `--set`. Raises `UsageError` for what can't be stored."""
-    settings = {**manifest.get("settings", {}), **_read_settings(path), **parse_assignments(assignments)}
+    listed = manifest.get("settings", {})
+    settings = {
+        **(listed if isinstance(listed, dict) else {}),
+        **_read_settings(path),
+        **parse_assignments(assignments),
+    }
     for key, value in settings.items():
         try:
             msgpack.packb([key, value])
@@ -160,3 +174,79 @@ def join_limits(flags: dict[str, int | None], manifest: dict[str, Any]) -> dict[
     """The manifest's, over them those given as flags."""
     from_manifest = {name: manifest[name] for name in LIMIT_NAMES if name in manifest}
     return {**from_manifest, **{name: value for name, value in flags.items() if value is not None}}
+
+
+# --- A function's declarations, and what is chosen for a destination
+
+
+def schema_of(manifest: dict[str, Any], source: str) -> list[Any] | None:
+    """The settings that the function declares, in its manifest or as `SETTINGS`. Raises `ConfigurationError` for both."""
+    declared = declared_settings(source)
+    listed = manifest.get("settings") if isinstance(manifest.get("settings"), list) else None
+    if declared is not None and listed is not None:
+        raise ConfigurationError(
+            "settings are declared in the code (SETTINGS) and in the manifest", remedy="keep one of them"
+        )
+    return declared if listed is None else listed
+
+
+def about_of(manifest: dict[str, Any]) -> dict[str, str]:
+    """What people see of the function."""
+    return {name: manifest[name] for name in ABOUT_NAMES if name in manifest}
+
+
+def filter_of(text: str | None) -> str | None:
+    """A filter as it stands, or of `@FILE`. Raises `UsageError`."""
+    return read_text(Path(text[1:])) if text is not None and text.startswith("@") else text
+
+
+def chosen(
+    given: Mapping[str, Any], schema: Sequence[Any] | None, manifest: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Settings and limits of `options.settings` and `options.limits`, over the manifest's.
+
+    Raises `UsageError` if a sensitive value stands on the command line: others see it there, and a shell keeps it.
+    """
+    manifest = manifest or {}
+    sensitive = {
+        item.get("name") or name_from_label(str(item.get("label", "")))
+        for item in schema or ()
+        if isinstance(item, dict) and item.get("sensitive")
+    }
+    for assignment in given["assignments"]:
+        key, _, text = assignment.partition("=")
+        if key in sensitive and text != "-" and not text.startswith("@"):
+            raise UsageError(
+                f"{key} is sensitive: its value may not stand on a command line, where others see it",
+                remedy=f"use --set {key}=@FILE, --set {key}=- (a line of standard input) or --settings FILE",
+            )
+    settings = join_settings(manifest, given["settings_path"], given["assignments"])
+    return settings, join_limits({name: given.get(name) for name in LIMIT_NAMES}, manifest)
+
+
+def ask(names: Sequence[str], schema: Sequence[Any]) -> dict[str, Any]:
+    """Values of required settings, from whoever sits at the terminal; sensitive ones aren't echoed."""
+    by_name = {
+        item.get("name") or name_from_label(str(item.get("label", ""))): item
+        for item in schema
+        if isinstance(item, dict)
+    }
+    answers: dict[str, Any] = {}
+    for name in names:
+        item = by_name.get(name, {})
+        label = f"{item.get('label') or name} ({name})"
+        match item.get("type", "STRING"):
+            case "BOOLEAN":
+                answers[name] = click.confirm(label)
+            case "ARRAY":
+                text = click.prompt(f"{label}, separated by commas", hide_input=bool(item.get("sensitive")))
+                answers[name] = [part.strip() for part in text.split(",") if part.strip()]
+            case "TEXT_MAP":
+                text = click.prompt(
+                    f"{label}, KEY=VALUE separated by commas", hide_input=bool(item.get("sensitive"))
+                )
+                pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+                answers[name] = {key.strip(): value.strip() for key, _, value in pairs}
+            case _:
+                answers[name] = click.prompt(label, hide_input=bool(item.get("sensitive")))
+    return answers

@@ -15,7 +15,7 @@ COMMANDS: Final = {
     "serve": ("engine.cli.serve", "Run the daemon."),
     "init": ("engine.cli.function", "Write a new function with manifest, events and a test."),
     "test": ("engine.cli.function", "Run a function on events; no daemon needed."),
-    "deploy": ("engine.cli.function", "Deploy a function as a destination."),
+    "deploy": ("engine.cli.deploy", "Deploy a function as a destination."),
     "submit": ("engine.cli.events", "Send events to a destination."),
     "logs": ("engine.cli.events", "Show recent failures of a destination."),
     "list": ("engine.cli.look", "List destinations."),
@@ -25,6 +25,18 @@ COMMANDS: Final = {
     "replay": ("engine.cli.shelf", "Run dead and discarded deliveries again."),
     "pause": ("engine.cli.look", "Let a destination's events wait."),
     "resume": ("engine.cli.look", "Let a destination go on."),
+    "source": ("engine.cli.control.source", "Where events come from: create, list, show, update, remove."),
+    "function": (
+        "engine.cli.control.function",
+        "Code and versions: create, list, show, update, deploy, check, remove.",
+    ),
+    "destination": (
+        "engine.cli.control.destination",
+        "What runs functions: create, list, show, update, remove.",
+    ),
+    "setting": ("engine.cli.control.destination", "Values that functions read: list, show, update, remove."),
+    "key": ("engine.cli.control.key", "What secrets are sealed under: list, rotate."),
+    "audit": ("engine.cli.control.key", "List who changed what."),
     "stats": ("engine.cli.look", "Show what the daemon has done."),
     "workers": ("engine.cli.look", "Show the worker processes."),
 }

@@ -10,8 +10,9 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from engine.errors import EngineError
+    from engine.errors import EngineError, FunctionRefused
 
 
 def clean(value: Any) -> str:
@@ -102,3 +103,80 @@ def logs(lines: Sequence[dict[str, str]], bytes_max: int = 4096) -> None:
             return
         left -= len(encoded)
         click.echo(text)
+
+
+def shown(value: dict[str, Any], *, is_json: bool) -> None:
+    """One thing: a line a field, or JSON."""
+    if is_json:
+        as_json(value)
+        return
+    width = max(map(len, value), default=0)
+    for name, item in value.items():
+        if isinstance(item, list):
+            text = ", ".join(map(str, item))
+        elif isinstance(item, dict):
+            text = ", ".join(f"{key}={part}" for key, part in item.items())
+        else:
+            text = "" if item is None else str(item)
+        lines = text.splitlines() or [""]
+        click.echo(f"{name.ljust(width)}  {clean(lines[0])}".rstrip())
+        for line in lines[1:]:
+            click.echo(f"{' ' * width}  {clean(line)}")
+
+
+def done(value: dict[str, Any], text: str, *, is_json: bool) -> None:
+    """One line that says what was done, or JSON."""
+    if is_json:
+        as_json(value)
+    else:
+        click.echo(text)
+
+
+def changes(value: dict[str, Any], text: str, *, is_json: bool) -> None:
+    """What was, or would be, changed."""
+    if is_json:
+        as_json(value)
+        return
+    click.echo(text)
+    for change in value["changes"]:
+        before, after = change.get("before"), change.get("after")
+        arrow = f": {clean(before)} → {clean(after)}" if before is not None or after is not None else ""
+        click.echo(f"  {clean(change['what'])}{arrow}")
+        for line in change.get("diff", ()):
+            click.echo(f"    {clean(line)}")
+
+
+def handlers(rows: Sequence[dict[str, Any]]) -> None:
+    """A line a handler of a function."""
+    for row in rows:
+        kind = "async def" if row["async"] else "def"
+        click.echo(f"  {row['name']:12} {row['type']:10} {kind} at line {row['line']}")
+
+
+def settings(rows: Sequence[dict[str, Any]]) -> None:
+    """A destination's settings; of sensitive ones only whether they are set."""
+    if not rows:
+        click.echo("no settings")
+        return
+    lines = [
+        {
+            "setting": row["name"],
+            "type": row["type"] or "any",
+            "required": "required" if row["required"] else "",
+            "value": ("(set)" if row["is_set"] else "(not set)")
+            if row["sensitive"] or not row["is_set"]
+            else json.dumps(row["value"], ensure_ascii=False),
+        }
+        for row in rows
+    ]
+    table(lines, ["setting", "type", "required", "value"])
+
+
+def refused(error: FunctionRefused, file: Path, source: str, *, is_json: bool) -> int:
+    """A function that doesn't compile or load; the exit status."""
+    if is_json:
+        as_json({"ok": False, "error": error.message, **error.data})
+    else:
+        diagnostics(error.data, str(file), source)
+        failure(error)
+    return error.exit_status

@@ -13,11 +13,13 @@ from sandbox import wire
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from engine.clock import Clock
     from engine.dispatch.backlog import Backlog
     from engine.dispatch.lane import Lane
     from engine.journal.contract import Journal
+    from engine.model import Destination
     from engine.workers.holdings import Run
     from engine.workers.pool import Pool
     from engine.workers.worker import Listener, Worker
@@ -36,10 +38,12 @@ class Assigner:
         journal: Journal,
         pool: Pool,
         backlog: Backlog,
+        open_settings: Callable[[Destination], bytes],
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         frame_ms: int,
     ) -> None:
+        """`open_settings` gives what a destination's worker reads as settings, secrets opened."""
         self.lane_of: dict[int, Lane] = {}
         """Worker id → whose it is."""
         self.listener: Listener | None = None
@@ -52,6 +56,7 @@ class Assigner:
         self._journal = journal
         self._pool = pool
         self._backlog = backlog
+        self._open_settings = open_settings
         self._clock = clock
         self._loop = loop
         self._frame_ms = frame_ms
@@ -269,7 +274,7 @@ class Assigner:
             version.code if is_current else None,
             None if is_current else version.source,
             version.filename,
-            destination.settings,
+            self._open_settings(destination),
             limits.timeout_ms,
             limits.concurrency,
             limits.console_bytes,

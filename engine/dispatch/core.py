@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.control.control import Control
 from engine.dispatch import shelf
 from engine.dispatch.intake import Submit
 from engine.dispatch.lane import Lane
+from engine.dispatch.shown import handler_map, iso
 from engine.dispatch.states import STOPPED_BY_HAND, LaneState
 from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import Conflict, NotFound
@@ -18,7 +18,7 @@ from engine.records.recent import Recent
 from sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from engine.clock import Clock
     from engine.dispatch.dispatcher import Dispatcher
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.errors import EngineError
     from engine.journal.contract import Filter, Journal
     from engine.model import Destination, Limits
+    from engine.registry.secrets import Keyring
     from engine.registry.store import Registry
     from engine.workers.pool import Pool
 
@@ -38,12 +39,13 @@ class Core:
         self,
         *,
         registry: Registry,
+        keys: Keyring,
         journal: Journal,
         pool: Pool,
         dispatcher: Dispatcher,
         intake: Intake,
         clock: Clock,
-        limits: Callable[[dict[str, int]], Limits],
+        limits: Callable[[Mapping[str, int]], Limits],
     ) -> None:
         self._registry = registry
         self._journal = journal
@@ -53,12 +55,21 @@ class Core:
         self._clock = clock
         self._limits = limits
         self._by_name: dict[str, Lane] = {}
-        self._deploying: dict[str, asyncio.Lock] = {}
         self._started = clock.monotonic()
+        self.control = Control(
+            registry,
+            keys,
+            new_trial=lambda: Trial(pool),
+            policy_key=lambda: pool.policy_key,
+            limits=limits,
+            changed=self.changed,
+            resealed=self.resealed,
+            sources_changed=lambda: None,
+        )
 
     async def recover(self) -> None:
         """Take up every destination, and what the journal still holds of it."""
-        for destination in self._registry.destinations():
+        for destination in self._registry.destinations.all():
             self._open_lane(destination)
         for destination_id, due_ms in (await self._journal.next_due()).items():
             lane = self._dispatcher.lanes.get(destination_id)
@@ -109,42 +120,17 @@ class Core:
 
     # --- Functions
 
-    async def deploy(
-        self, *, name: str, source: str, filename: str, settings: dict[str, Any], limits: dict[str, int]
-    ) -> dict[str, Any]:
-        """Compile and load the source in a worker, keep it as a version, move the destination to it.
+    def changed(self, destination: Destination) -> None:
+        """A destination was made or changed: what its workers hold ends under the old, the rest runs under the new."""
+        if destination.name not in self._by_name:
+            self._open_lane(destination)
+        self._dispatcher.deploy(destination)
 
-        Raises `FunctionRefused`; then nothing has changed.
-        """
-        checked = self._limits(limits)
-        packed = pack_settings(settings)
-        async with self._deploying.setdefault(name, asyncio.Lock()):
-            trial = Trial(self._pool)
-            try:
-                loading = await trial.load(source=source, filename=filename, settings=packed, limits=checked)
-            finally:
-                trial.close()
-            is_new = name not in self._by_name
-            destination = self._registry.deploy(
-                name,
-                source=source,
-                filename=filename,
-                handlers=loading.handlers,
-                code=loading.code,
-                policy_key=self._pool.policy_key,
-                settings=packed,
-                limits=checked,
-            )
-            if is_new:
-                self._open_lane(destination)
-            self._dispatcher.deploy(destination)
-        return {
-            "name": name,
-            "version": destination.version.number,
-            "created": is_new,
-            "handlers": [_handler_map(handler) for handler in loading.handlers],
-            "logs": loading.logs,
-        }
+    def resealed(self, destination: Destination) -> None:
+        """A destination's secrets are sealed under another key; its workers needn't know."""
+        lane = self._by_name.get(destination.name)
+        if lane is not None:
+            lane.destination = destination
 
     async def test(
         self,
@@ -229,7 +215,7 @@ class Core:
             "in_flight": lane.in_flight,
             "delivered": recent.by_code.get("delivered", 0),
             "failed": failed,
-            "deployed": _iso(destination.deployed_ms),
+            "deployed": iso(destination.deployed_ms),
         }
 
     async def show(self, name: str) -> dict[str, Any]:
@@ -237,11 +223,10 @@ class Core:
         lane = self._lane(name)
         destination = lane.destination
         depth = await self._journal.depth(destination.id)
-        names = wire.unpack_limited(destination.settings, items_max=1000, map_max=1000)
         return {
             **self._summary(lane),
-            "handlers": [_handler_map(handler) for handler in destination.version.handlers],
-            "settings": sorted(names) if isinstance(names, dict) else [],
+            "handlers": [handler_map(handler) for handler in destination.version.handlers],
+            "settings": [value.name for value in destination.values],
             "limits": {name: getattr(destination.limits, name) for name, _ in LIMIT_OPTIONS},
             "stored": depth.stored,
             "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
@@ -262,7 +247,7 @@ class Core:
             )
         self._by_name.pop(name, None)
         self._dispatcher.remove(lane)
-        self._registry.remove(name)
+        self._registry.destinations.remove(name)
         return {"name": name, "discarded": await self._journal.discard(lane.destination.id)}
 
     async def stats(self) -> dict[str, Any]:
@@ -307,15 +292,7 @@ class Core:
 
     def version_compiled(self, destination: Destination, code: bytes, policy_key: str) -> None:
         """A worker compiled a deployed source anew, under this interpreter and policy: keep it."""
-        self._registry.replace_code(destination.version, code, policy_key)
+        self._registry.functions.replace_code(destination.version, code, policy_key)
         lane = self._by_name.get(destination.name)
         if lane is not None and lane.destination is destination:
-            lane.destination = self._registry.destination(destination.name) or lane.destination
-
-
-def _handler_map(handler: wire.Handler) -> dict[str, Any]:
-    return {"name": handler.name, "type": handler.event_type, "async": handler.is_async, "line": handler.line}
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+            lane.destination = self._registry.destinations.get(destination.name) or lane.destination

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.declared import name_from_label
 from engine.errors import UsageError
+from engine.model import Setting, SettingType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,40 +36,6 @@ VALUE_CHARS_MAX: Final = 64 * 1024
 ITEMS_MAX: Final = 1_000
 """Items of an ARRAY, entries of a TEXT_MAP."""
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-
-
-class SettingType(StrEnum):
-    """What a setting's value is."""
-
-    STRING = "STRING"
-    BOOLEAN = "BOOLEAN"
-    ARRAY = "ARRAY"
-    TEXT_MAP = "TEXT_MAP"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting of a function. `name` is what the code reads, `label` and `description` are for people."""
-
-    name: str
-    label: str
-    type: SettingType = SettingType.STRING
-    description: str = ""
-    required: bool = False
-    sensitive: bool = False
-    """Its value is sealed when it is stored, and never shown."""
-
-    def as_map(self) -> dict[str, Any]:
-        """As the API carries it."""
-        return {**asdict(self), "type": str(self.type)}
-
-
-def name_from_label(label: str) -> str:
-    """`API Key` → `apiKey`; empty if the label has no letter or digit of ASCII, accents left out."""
-    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    words = [word.lower() for word in _WORD.findall(plain)]
-    return "".join([*words[:1], *(word.capitalize() for word in words[1:])])
 
 
 def parse_schema(items: Any) -> tuple[Setting, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -38,6 +39,7 @@ class FakeCore:
         self.lines_made = 0
         self.streams_open = 0
         self.arguments: dict[str, Any] = {}
+        self.control = SimpleNamespace(destinations=SimpleNamespace(deploy=self.deploy))
         self.blocked = asyncio.Event()
         self.cancelled: list[str] = []
 

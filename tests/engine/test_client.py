@@ -206,6 +206,11 @@ def test_deploy_passes_settings_and_limits(daemon: ServedCore, client: Client) -
         "source": "x",
         "filename": "function.py",
         "settings": {"key": [1, None]},
+        "schema": None,
+        "filter": None,
+        "sources": None,
+        "dry_run": False,
+        "about": {},
         "limits": {"timeout_ms": 100},
     }
 

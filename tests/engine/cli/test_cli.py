@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,11 @@ def test_help_lists_every_command(run: Run) -> None:
 def test_each_command_explains_itself_and_offers_json(run: Run, name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0
-    assert "--json" in done.stdout
+    if "COMMAND [ARGS]" not in done.stdout:
+        assert "--json" in done.stdout
+        return
+    for verb in re.findall(r"(?m)^  (\w+)  ", done.stdout.partition("Commands:")[2]):
+        assert "--json" in run(name, verb, "--help").stdout, verb
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -101,6 +106,10 @@ def test_help_imports_nothing_heavy() -> None:
         ["logs", "orders"],
         ["stats"],
         ["workers"],
+        ["source", "list"],
+        ["function", "create", "function.py"],
+        ["key", "rotate"],
+        ["audit"],
     ],
 )
 def test_without_a_daemon_the_socket_and_the_remedy_are_told(

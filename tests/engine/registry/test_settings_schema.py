@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.declared import name_from_label
 from engine.errors import UsageError
-from engine.registry.settings_schema import Setting, SettingType, check_values, name_from_label, parse_schema
+from engine.model import Setting, SettingType
+from engine.registry.settings_schema import check_values, parse_schema
 
 
 @pytest.mark.parametrize(
