@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.harness import Figure
 
-NAMES = ("floor", "throughput", "cold_start", "memory_per_worker", "routing")
+NAMES = (
+    "floor",
+    "throughput",
+    "cold_start",
+    "memory_per_worker",
+    "routing",
+    "journal",
+    "dedupe",
+    "retry_storm",
+    "backlog",
+)
 
 
 def main() -> int:

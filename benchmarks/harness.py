@@ -93,9 +93,15 @@ def reference_batches(total: int, size: int) -> list[Events]:
 
 
 @contextlib.contextmanager
-def daemon(*arguments: str, log: Path | None = None) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
-    """`engine serve` as a process of its own on a temporary directory; stopped by SIGTERM."""
-    with tempfile.TemporaryDirectory(prefix="engine-bench-") as folder:
+def daemon(
+    *arguments: str, log: Path | None = None, data: Path | None = None
+) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    """`engine serve` as a process of its own, on `data` or a temporary directory; stopped by SIGTERM."""
+    with (
+        tempfile.TemporaryDirectory(prefix="engine-bench-")
+        if data is None
+        else contextlib.nullcontext(data) as folder
+    ):
         socket = f"{folder}/engine.sock"
         with (log or Path(os.devnull)).open("ab") as output:
             command = [
@@ -104,7 +110,7 @@ def daemon(*arguments: str, log: Path | None = None) -> Iterator[tuple[Client, s
                 "engine",
                 "serve",
                 "--data-dir",
-                folder,
+                str(folder),
                 "--socket",
                 socket,
                 *arguments,
