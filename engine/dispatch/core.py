@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from engine.control.control import Control
 from engine.dispatch import shelf
@@ -10,6 +13,7 @@ from engine.dispatch.intake import Submit
 from engine.dispatch.lane import Lane
 from engine.dispatch.shown import handler_map, iso
 from engine.dispatch.states import STOPPED_BY_HAND, LaneState
+from engine.dispatch.tasks import Tasks
 from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import Conflict, NotFound
 from engine.model import FAILED_CODES
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from engine.registry.secrets import Keyring
     from engine.registry.store import Registry
     from engine.workers.pool import Pool
+
+log = structlog.get_logger()
 
 
 class Core:
@@ -66,6 +72,7 @@ class Core:
             resealed=self.resealed,
             sources_changed=lambda: None,
         )
+        self._tasks = Tasks(asyncio.get_running_loop())
 
     async def recover(self) -> None:
         """Take up every destination, and what the journal still holds of it."""
@@ -75,6 +82,14 @@ class Core:
             lane = self._dispatcher.lanes.get(destination_id)
             if lane is not None:
                 self._dispatcher.wake(lane, due_ms)
+        for depth in (await self._journal.stats()).destinations:
+            if depth.destination_id not in self._dispatcher.lanes:
+                self._tasks.spawn(self._discard_rest(depth.destination_id))
+
+    async def _discard_rest(self, destination_id: int) -> None:
+        """A destination was removed, and the daemon ended before its events were deleted."""
+        log.info("removal_continued", destination_id=destination_id)
+        await self._journal.discard(destination_id)
 
     def _open_lane(self, destination: Destination) -> Lane:
         lane = Lane(destination, Recent(), stops=self._registry.stops(destination.id))

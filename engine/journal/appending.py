@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.journal.codec import encode_chunk
-from engine.journal.rows import ChunkRow, Writes, number_of, state_of
+from engine.journal.rows import ChunkRow, Writes, check_time, number_of, state_of
 from engine.journal.settling import shelf_row
 from engine.model import Lease
 from sandbox.wire import CHUNK_EVENTS_MAX
@@ -23,6 +23,8 @@ def check(chunks: Sequence[Chunk], claims: Sequence[Claim], overflowed: Sequence
     for chunk in (*chunks, *overflowed):
         if not 0 < len(chunk) <= CHUNK_EVENTS_MAX:
             raise ValueError(f"a chunk of {len(chunk)} events for destination {chunk.destination_id}")
+        check_time(chunk.accepted_ms, "a time of acceptance")
+        check_time(chunk.due_ms, "a due time")
         if chunk.origin_id or chunk.places:
             raise ValueError("a chunk of deliveries that have a name already")
     for claim in claims:

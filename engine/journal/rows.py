@@ -15,6 +15,16 @@ WAITS: Final = 2
 """The bit of a state whose due time is to be waited for; without it the due time is a place in the order alone."""
 
 
+TIME_MS_MAX: Final = 2**62
+"""Times lie below it, so that no arithmetic on them leaves what a row can hold."""
+
+
+def check_time(ms: int, what: str) -> None:
+    """Raise `ValueError` for a time that no row can hold: it would fail everything that commits with it."""
+    if not -TIME_MS_MAX < ms < TIME_MS_MAX:
+        raise ValueError(f"{what} of {ms} ms")
+
+
 def state_of(attempt: int, *, alone: bool, waits: bool) -> int:
     """Attempt (from 1) and two flags as one number of constant length; see `schema.sql`."""
     return _STATE_BASE + (attempt << 2) + WAITS * waits + alone

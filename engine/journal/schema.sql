@@ -74,6 +74,11 @@ CREATE TABLE dedupe_tail (
   digests BLOB NOT NULL      -- 12 bytes each
 ) STRICT;
 
+-- The filter as it was at an orderly end; taken out at the start.
+CREATE TABLE dedupe_filter (
+  words BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE dedupe_run (
   key      INTEGER PRIMARY KEY,  -- bucket << 32 | a number that rises within the bucket
   newest_s INTEGER NOT NULL,     -- the latest time in it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.journal.codec import encode_chunk, encode_details
-from engine.journal.rows import ChunkRow, MovedRow, ShelfRow, Writes, number_of, state_of
+from engine.journal.rows import ChunkRow, MovedRow, ShelfRow, Writes, check_time, number_of, state_of
 from engine.model import PART_KINDS
 from sandbox.wire import CHUNK_EVENTS_MAX, CODE_INDEX
 
@@ -37,8 +37,10 @@ def check(
             bits = bits_of(part.indices, len(lease.chunk))
             if part.kind not in PART_KINDS:
                 raise ValueError(f"a part of chunk {lease.id} has the unknown kind {part.kind!r}")
-            if part.kind == "retry" and part.code not in CODE_INDEX:
-                raise ValueError(f"a part of chunk {lease.id} has the unknown code {part.code!r}")
+            if part.kind == "retry":
+                check_time(part.due_ms, "a due time")
+                if part.code not in CODE_INDEX:
+                    raise ValueError(f"a part of chunk {lease.id} has the unknown code {part.code!r}")
             if part.details and len(part.details) != len(part.indices):
                 raise ValueError(f"a part of chunk {lease.id} has {len(part.details)} details")
             if bits & ~remaining:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SCAN_ROWS: Final = 2_000
 """Rows of the index that one call looks at: a few milliseconds."""
 STEP_ROWS: Final = 200
-"""Entries that housekeeping deletes in one transaction."""
+"""Entries that housekeeping deletes in one transaction, beside twice as many as came."""
 
 
 class Summary(NamedTuple):
@@ -125,11 +125,13 @@ class Pruned(NamedTuple):
     size_bytes: int
 
 
-def oldest(db: apsw.Connection, *, before_ms: int, bytes_over: int) -> tuple[list[int], list[Pruned]]:
-    """The oldest entries that were shelved before `before_ms`, and more until `bytes_over` are gone; `STEP_ROWS` at most."""
+def oldest(
+    db: apsw.Connection, *, before_ms: int, bytes_over: int, rows_max: int
+) -> tuple[list[int], list[Pruned]]:
+    """The oldest entries that were shelved before `before_ms`, and more until `bytes_over` are gone; `rows_max` at most."""
     rows: list[Any] = db.execute(
         "SELECT id, shelved_ms, destination_id, kind, count, bytes FROM shelf ORDER BY id LIMIT ?",
-        (STEP_ROWS,),
+        (rows_max,),
     ).fetchall()
     ids, pruned = [], []
     for entry_id, shelved_ms, *about in rows:

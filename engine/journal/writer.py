@@ -72,6 +72,8 @@ class Writer:
         self._discards: list[Discard] = []
         self._prune_at = clock.monotonic() + PRUNE_EVERY_S
         self._prune_again = False
+        self._shelved = 0
+        """Entries that came to the shelf since it was last pruned: so many more may have to go."""
         self.full_because = store.restore_reserve()
         """Why appends are refused; empty if they aren't."""
         self.is_holding = False
@@ -204,6 +206,7 @@ class Writer:
         self.appended += sum(row.deliveries for row in writes.fresh)
         self.appended -= sum(count for _, count in writes.duplicates)
         self.settled += sum(count for _, count in writes.settled)
+        self._shelved += len(writes.shelved) + len(writes.overflowed)
         if before_answering:
             before_answering()
         self._answer([(r.future, r.leases if isinstance(r, Append) else None, None) for r in requests])
@@ -277,7 +280,10 @@ class Writer:
         if now < self._prune_at and bytes_over <= 0 and not self._prune_again:
             return
         before_ms = self._clock.now_ms() - self._shelf_age_max_ms
-        ids, pruned = shelf.oldest(self._store.db, before_ms=before_ms, bytes_over=bytes_over)
+        rows_max, self._shelved = shelf.STEP_ROWS + 2 * self._shelved, 0
+        ids, pruned = shelf.oldest(
+            self._store.db, before_ms=before_ms, bytes_over=bytes_over, rows_max=rows_max
+        )
         try:
             with self._store.transaction():
                 shelf.delete(self._store.db, ids)
@@ -286,7 +292,7 @@ class Writer:
             pruned = []
         for entry in pruned:
             self._inventory.count_pruned(entry)
-        self._prune_again = len(ids) == shelf.STEP_ROWS
+        self._prune_again = len(ids) == rows_max
         if not self._prune_again:
             self._prune_at = now + PRUNE_EVERY_S
 
@@ -307,6 +313,8 @@ class Writer:
         unwritten = [request.future for request in self._held]
         unwritten += [request.future for request in self._discards]
         self._answer([(future, None, lost) for future in unwritten])
+        with contextlib.suppress(*TRANSIENT):
+            self._ids.close()
         self._store.close()
 
     def _give_up(self, batch: list[Request], error: Exception) -> None:

@@ -331,6 +331,19 @@ async def test_leases_that_were_released_or_of_another_process_settle_nothing(ha
         await again.settle([(old, [Part((0,), "delivered")])])
 
 
+@contract
+async def test_a_time_that_cannot_be_stored_is_refused_and_harms_nobody(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    [lease] = await journal.append([make_chunk(clock, "a")])
+    for due_ms in (2**62, 2**63, 2**80, -(2**63)):
+        with pytest.raises(ValueError, match="due time"):
+            await journal.settle([(lease, [every(lease, "retry", due_ms=due_ms, attempt=2)])])
+        with pytest.raises(ValueError, match="due time"):
+            await journal.append([make_chunk(clock, "b", due_ms=due_ms)])
+    await journal.settle([(lease, [every(lease, "retry", due_ms=2**62 - 1, attempt=2)])])
+    assert await journal.next_due(1) == {1: 2**62 - 1}
+
+
 # --- Retry
 
 

@@ -16,7 +16,9 @@ from running import new_id, wait_until
 
 from engine.clock import SystemClock
 from engine.errors import Unavailable
+from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
+from engine.model import Chunk
 
 if TYPE_CHECKING:
     from running import Daemon
@@ -138,6 +140,27 @@ def test_every_acknowledged_event_reaches_the_handler_across_a_kill(own_daemon: 
             time.sleep(0.1)
     assert own_daemon.stop() == 0
     assert set(map(str, acknowledged)) <= shelved_message_ids(own_daemon.folder)
+
+
+def test_a_removal_that_a_kill_cut_short_is_continued(own_daemon: Daemon) -> None:
+    own_daemon.start()
+    with own_daemon.client() as client:
+        client.deploy("stays", QUICK)
+    assert own_daemon.stop() == 0
+
+    async def leave_events_of_nobody() -> None:
+        clock = SystemClock()
+        journal = SqliteJournal.open(own_daemon.folder / "journal.db", clock=clock)
+        chunk = Chunk(99, encode_events(events(50)), clock.now_ms(), clock.now_ms())
+        await journal.append([chunk])
+        await journal.close()
+
+    asyncio.run(leave_events_of_nobody())
+    own_daemon.start()
+    with own_daemon.client() as client:
+        wait_until(lambda: client.stats()["journal"]["stored"] == 0)
+        assert client.submit("stays", events(3), wait=True).delivered == 3
+    assert own_daemon.stop() == 0
 
 
 def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(own_daemon: Daemon) -> None:

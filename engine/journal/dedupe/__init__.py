@@ -25,6 +25,6 @@ stored ones with a probability of 10^-21. At 100,000 events a second that is one
 
 **Bounds.** Disk: `DISK_SHARE` of what is allowed are records; the rest is what SQLite needs around them. Memory: a 32nd of it for
 the filter, and about 6 MiB for what is recent. Time: a record says when; a run that is too old is deleted at the next sweep, and until
-then its records are too old to match. After a start the filter knows nothing and takes everything for known, which is slower and
-as exact; it is filled again bucket by bucket.
+then its records are too old to match. An orderly end leaves the filter to the next start. After a crash it knows nothing and takes
+everything for known, which is slower and as exact, and is filled again bucket by bucket: ten million ids take a few seconds.
 """

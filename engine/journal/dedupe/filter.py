@@ -30,6 +30,13 @@ class Filter:
         """Until `rebuild` says what is in a bucket."""
         self.words = array("Q", [_ALL]) * len(self.words)
 
+    def adopt(self, words: bytes) -> bool:
+        """Be as a filter of this size was; False if it had another size."""
+        if len(words) != 8 * len(self.words):
+            return False
+        self.words = array("Q", words)
+        return True
+
     def add(self, numbers: Iterable[int]) -> None:
         """From now on they are known."""
         words, last, masks = self.words, self.last, MASKS

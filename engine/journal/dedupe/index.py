@@ -58,7 +58,8 @@ class DedupeIndex:
         """Buckets before it were written by the sweep that is under way."""
         self._swept_tail = 0
         self._tail_id = 0
-        if not runs.is_empty(store.db):
+        kept = runs.take_filter(store.db)
+        if not runs.is_empty(store.db) and not self._filter.adopt(kept):
             self._filter.take_all_for_known()
             self._restored = 0
         for row_id, at_s, digests in runs.tail(store.db):
@@ -125,6 +126,11 @@ class DedupeIndex:
             words[number & last] |= masks[number >> 52]
             recent[number % BUCKETS] += digest + stamp
         self._recent_ids += len(added)
+
+    def close(self) -> None:
+        """Leave the filter to the next start. Raises what SQLite raises; it is then built anew."""
+        if self.is_restored and not runs.is_empty(self._store.db):
+            runs.put_filter(self._store.db, self._filter.words.tobytes())
 
     # --- Housekeeping
 

@@ -36,6 +36,19 @@ def drop_tail(db: apsw.Connection, last_id: int) -> None:
     db.execute("DELETE FROM dedupe_tail WHERE id <= ?", (last_id,))
 
 
+def take_filter(db: apsw.Connection) -> bytes:
+    """What `put_filter` left, once; empty if nothing was left. From then on the file says more than it."""
+    words = b"".join(row[0] for row in db.execute("SELECT words FROM dedupe_filter"))
+    if words:
+        db.execute("DELETE FROM dedupe_filter")
+    return words
+
+
+def put_filter(db: apsw.Connection, words: bytes) -> None:
+    """At an orderly end."""
+    db.execute("INSERT INTO dedupe_filter VALUES (?)", (words,))
+
+
 def is_empty(db: apsw.Connection) -> bool:
     """There are no runs."""
     return db.execute("SELECT 1 FROM dedupe_run LIMIT 1").fetchone() is None

@@ -201,6 +201,23 @@ def test_the_shelf_forgets_the_oldest_when_it_is_too_large(tmp_path: Path) -> No
     assert (ids, dead, pruned) == ([5, 5, 4, 4], 4, 6)
 
 
+def test_a_flood_of_small_entries_does_not_outrun_the_shelfs_bound(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock = ManualClock()
+        journal = SqliteJournal.open(tmp_path / "journal.db", clock=clock, shelf_bytes_max=50_000)
+        for _ in range(5):
+            leases = await journal.append([make_chunk(clock, 1) for _ in range(1500)])
+            await journal.settle([(lease, [every(lease, "dead", code="timeout")]) for lease in leases])
+        await journal.next_due()
+        await journal.next_due()
+        assert journal._inventory.shelf_bytes <= 50_000
+        depth = await journal.depth(1)
+        assert depth.shelved_dead + depth.pruned == 7500
+        await journal.close()
+
+    asyncio.run(run())
+
+
 # --- A full journal
 
 

@@ -106,6 +106,31 @@ def open_copy(index: DedupeIndex, folder: Path) -> DedupeIndex:
     return open_index(copy, window_s=index._window_s)
 
 
+def test_an_orderly_end_leaves_the_filter_to_the_next_start_once(tmp_path: Path) -> None:
+    index = open_index(tmp_path / "j.db")
+    add(index, names(0, 5000), 0)
+    sweep(index, 0)
+    add(index, names(5000, 5100), 0)
+    index.close()
+    words = index._filter.words
+    index._store.close()
+    again = open_index(tmp_path / "j.db")
+    assert again.is_restored
+    assert again._filter.words == words
+    assert add(again, names(4990, 5110), 0) == names(4990, 5100)
+    again._store.close()
+    crashed = open_index(tmp_path / "j.db")
+    assert not crashed.is_restored
+    assert add(crashed, names(4990, 5120), 0) == names(4990, 5110)
+    while not crashed.is_restored:
+        crashed.tidy(0)
+    crashed.close()
+    crashed._store.close()
+    smaller = open_index(tmp_path / "j.db", bytes_max=1 << 20)
+    assert not smaller.is_restored
+    assert add(smaller, names(4990, 5120), 0) == names(4990, 5120)
+
+
 def test_small_runs_become_one_and_old_ones_go(tmp_path: Path) -> None:
     index = open_index(tmp_path / "j.db", window_s=100)
     for turn in range(9):
