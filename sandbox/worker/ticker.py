@@ -20,7 +20,7 @@ TICK_S: Final = 0.01
 
 
 class Hold:
-    """While it is entered, a tick does nothing: outcomes are being changed or sent."""
+    """While it is entered, a tick does nothing: outcomes are being changed or sent, or a tick is at it already."""
 
     __slots__ = ("depth",)
 
@@ -59,7 +59,8 @@ class Ticker:
     def _tick(self, _number: int, frame: FrameType | None) -> None:
         if self.hold.depth or self._look is None:
             return
-        reason = self._look(time.monotonic())
+        with self.hold:  # on a busy machine the next tick comes during this one
+            reason = self._look(time.monotonic())
         if reason and self._in_user_code(frame):
             raise DeadlineExceeded(reason)
 
