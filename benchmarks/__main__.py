@@ -16,6 +16,7 @@ NAMES = (
     "throughput",
     "cold_start",
     "memory_per_worker",
+    "records",
     "routing",
     "journal",
     "dedupe",

@@ -94,9 +94,12 @@ def reference_batches(total: int, size: int) -> list[Events]:
 
 @contextlib.contextmanager
 def daemon(
-    *arguments: str, log: Path | None = None, data: Path | None = None
+    *arguments: str, log: Path | None = None, data: Path | None = None, module: str = "engine"
 ) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
-    """`engine serve` as a process of its own, on `data` or a temporary directory; stopped by SIGTERM."""
+    """`engine serve` as a process of its own, on `data` or a temporary directory; stopped by SIGTERM.
+
+    `module` has the command line.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="engine-bench-")
         if data is None
@@ -107,7 +110,7 @@ def daemon(
             command = [
                 sys.executable,
                 "-m",
-                "engine",
+                module,
                 "serve",
                 "--data-dir",
                 str(folder),

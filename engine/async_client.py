@@ -247,9 +247,19 @@ class AsyncClient:
         rows: Rows = await self.call("workers")
         return rows
 
-    def logs(self, name: str, *, follow: bool = False) -> AsyncIterator[dict[str, Any]]:
-        """Recent failures, oldest first; with `follow` then every attempt from now on, without end."""
-        return self.stream("logs", name=name, follow=follow)
+    async def health(self, name: str | None = None) -> Rows:
+        """A row a destination with `is_failing` and figures of the last hour; of one, with `windows`. Raises `NotFound`."""
+        rows: Rows = await self.call("health", name=name)
+        return rows
+
+    def logs(
+        self, name: str, *, follow: bool = False, since_ms: int = 0, code: str | None = None, limit: int = 100
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The newest `limit` failures since then that ended with `code`, oldest first.
+
+        With `follow` then every attempt from now on, without end. `since_ms` is milliseconds since the epoch.
+        """
+        return self.stream("logs", name=name, follow=follow, since_ms=since_ms, code=code, limit=limit)
 
     def audit(
         self, *, since_ms: int | None = None, until_ms: int | None = None

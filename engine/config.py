@@ -70,6 +70,12 @@ class Config:
     dedupe_disk_mib: int = _int(
         1_024, 1, 1 << 16, "what known ids take on disk at most; a 32nd of it is taken of memory"
     )
+    records_mib: int = _int(1_024, 16, 1 << 20, "size of the records: counters, and particulars of failures")
+    records_destination_mib: int = _int(64, 1, 1 << 20, "how much of it one destination's failures may take")
+    records_attempt_days: int = _int(7, 1, 3_650, "how long the particulars of failures are kept")
+    records_minute_hours: int = _int(48, 2, 8_760, "how long counters by minute are kept")
+    records_hour_days: int = _int(60, 2, 3_650, "how long counters by hour are kept")
+    records_day_days: int = _int(730, 31, 36_500, "how long counters by day are kept")
     log_format: str = _text("text", "how the daemon logs", ("text", "json"))
     log_level: str = _text("info", "what the daemon logs", ("debug", "info", "warning", "error"))
     allow_degraded: bool = field(

@@ -30,6 +30,8 @@ from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import ConfigurationError, Unavailable
 from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
+from engine.records.records import Records
+from engine.records.retention import Bounds
 from engine.registry.secrets import ENVIRONMENT_NAME, Keyring
 from engine.registry.store import Registry
 from engine.undumpable import become_undumpable
@@ -101,6 +103,19 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             loop=loop,
             clock=clock,
         )
+        records = Records(
+            data_dir / "records.db",
+            bounds=Bounds(
+                minute_hours=config.records_minute_hours,
+                hour_days=config.records_hour_days,
+                day_days=config.records_day_days,
+                attempt_days=config.records_attempt_days,
+                destination_mib=config.records_destination_mib,
+                size_max_mib=config.records_mib,
+            ),
+            clock=clock,
+            loop=loop,
+        )
         dispatcher = Dispatcher(
             journal=journal,
             pool=pool,
@@ -116,6 +131,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             registry=registry,
             keys=keys,
             journal=journal,
+            records=records,
             pool=pool,
             dispatcher=dispatcher,
             intake=intake,
@@ -146,6 +162,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
         finally:
             audit.cancel()
             await pool.stop()
+            await records.close()
             await journal.close()
             registry.close()
             log.info("stopped")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import Field
 
-from engine.api.requests import NAME, Filename, Named, Nothing, Operation, Request, Settings, Source
+from engine.api.requests import Filename, Name, Named, Nothing, Operation, Request, Settings, Source
 from engine.filters.parsing import SOURCE_CHARS_MAX as FILTER_CHARS_MAX
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from engine.dispatch.core import Core
 
-_Names = Annotated[list[Annotated[str, NAME]], Field(max_length=1_000)]
+_Names = Annotated[list[Name], Field(max_length=1_000)]
 _Filter = Annotated[str, Field(max_length=FILTER_CHARS_MAX)]
 _Text = Annotated[str, Field(max_length=2_000)]
 _SAMPLES: Final = Field(default=10, ge=0, le=100)
@@ -96,7 +96,7 @@ class Deploy(About, Named):
 class DestinationCreate(Named):
     """A destination of a saved function."""
 
-    function: str = NAME
+    function: Name
     version: int | None = None
     settings: Settings = Field(default={})
     limits: dict[str, int] = Field(default={})

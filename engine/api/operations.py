@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from engine.api.control import CONTROL_OPERATIONS
-from engine.api.requests import Filename, Named, Nothing, Operation, Request, Settings, Source
+from engine.api.requests import Filename, Name, Named, Nothing, Operation, Request, Settings, Source
 from engine.dispatch.shelf import delivery_id
 from engine.errors import UsageError
 from engine.events import encode_events
 from engine.journal.contract import Filter
-from sandbox.wire import BATCH_EVENTS_MAX
+from sandbox.wire import BATCH_EVENTS_MAX, OUTCOME_CODES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 TIME_MS_MAX: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
+LOGS_MAX: Final = 10_000
+"""Attempts of one call of `logs`."""
+
+
+def _known(code: str) -> str:
+    if code not in OUTCOME_CODES:
+        raise ValueError(f"{code[:40]!r} is no outcome; there are {', '.join(OUTCOME_CODES)}")
+    return code
+
+
+Code: TypeAlias = Annotated[str, AfterValidator(_known)]
 
 
 class Test(Request):
@@ -42,9 +53,18 @@ class Remove(Named):
 
 
 class Logs(Named):
-    """A destination whose failures, or attempts, are wanted."""
+    """A destination whose failures, or attempts, are wanted: the newest `limit` since then that ended so."""
 
     follow: bool = False
+    since_ms: int = Field(default=0, ge=0, le=TIME_MS_MAX)
+    code: Code | None = None
+    limit: int = Field(default=100, ge=0, le=LOGS_MAX)
+
+
+class Health(Request):
+    """One destination, or all."""
+
+    name: Name | None = None
 
 
 class Filtered(Named):
@@ -120,8 +140,12 @@ def _replay(core: Core, request: Replay) -> AsyncIterator[dict[str, Any]]:
     )
 
 
+async def _health(core: Core, request: Health) -> Any:
+    return await core.health(request.name)
+
+
 def _logs(core: Core, request: Logs) -> AsyncIterator[dict[str, Any]]:
-    return core.logs(request.name, follow=request.follow)
+    return core.logs(**dict(request))
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
@@ -136,6 +160,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "workers": Operation(Nothing, _workers),
     "deliveries": Operation(Deliveries, _deliveries, is_stream=True),
     "replay": Operation(Replay, _replay, is_stream=True),
+    "health": Operation(Health, _health),
     "logs": Operation(Logs, _logs, is_stream=True),
 }
 
@@ -149,6 +174,7 @@ def parse(name: str, arguments: dict[str, Any]) -> tuple[Operation, Request]:
         return operation, operation.request.model_validate(arguments)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:10]
+            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()[:10]
         )
         raise UsageError(f"{name}: {problems}", remedy="call it again with these arguments mended") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -23,7 +24,15 @@ class Request(BaseModel):
         return {name.rstrip("_"): getattr(self, name) for name in type(self).model_fields}
 
 
-NAME: Final = Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f/]+$")
+def _nameable(name: str) -> str:
+    if not re.fullmatch(r"[^\x00-\x1f\x7f/]{1,120}", name):
+        raise ValueError(
+            f"a name has 1 to 120 characters, and no '/' or control character; not {name[:130]!r}"
+        )
+    return name
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(_nameable)]
 
 
 def _within_bytes(source: str) -> str:
@@ -60,7 +69,7 @@ class Nothing(Request):
 class Named(Request):
     """An operation on one thing."""
 
-    name: str = NAME
+    name: Name
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,8 @@ def _prepared(file: Path, name: str | None, given: Mapping[str, Any]) -> Job:
         "dry_run": given["dry_run"],
         **inputs.about_of(manifest),
     }
-    return Job(file, name or manifest.get("name") or inputs.name_of(file), source, options)
+    name = manifest.get("name") or inputs.name_of(file) if name is None else name
+    return Job(file, name, source, options)
 
 
 def _functions_below(folder: Path) -> list[Path]:

@@ -268,27 +268,3 @@ def _batches(stream: IO[bytes]) -> Iterator[Any]:
         size += len(body)
     if batch:
         yield encode_events(batch)
-
-
-@click.command("logs")
-@click.argument("name")
-@click.option("--follow", is_flag=True, help="Show every attempt from now on.")
-@click.option("--json", "is_json", is_flag=True, help="Print NDJSON.")
-def logs_command(name: str, follow: bool, is_json: bool) -> None:
-    """Show recent failures of a destination."""
-    with Client() as client:
-        for line in client.logs(name, follow=follow):
-            if is_json:
-                output.as_json(line)
-                continue
-            error = line.get("error") or {}
-            where = f" line {error['line']}" if error.get("line") else ""
-            text = (
-                f"{output.clean(error.get('type', ''))}: {output.clean(error.get('message', ''))}"
-                if error
-                else ""
-            )
-            click.echo(
-                f"{line['at']} {line['delivery']} {line['event_type']} #{line['attempt']} {line['code']}{where} {text}".rstrip()
-            )
-            output.logs(line["logs"])

@@ -144,7 +144,9 @@ def init_command(name: str, is_batch: bool, is_json: bool) -> None:
     """Write a new function: code, manifest, sample events, a test."""
     folder = Path(name)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}", folder.name):
-        raise UsageError(f"{folder.name!r} is no good name", remedy="use letters, digits, '.', '_' and '-'")
+        raise UsageError(
+            f"{folder.name!r} is no good name", remedy="use letters, digits, '.', '_' and '-', at most 120"
+        )
     samples = json.loads((_TEMPLATES / "samples.json").read_text("utf-8"))
     files = {
         "function.py": _template("function_batch.py" if is_batch else "function.py"),

@@ -1,14 +1,19 @@
-"""`engine list`, `show`, `remove`, `pause`, `resume`, `stats`, `workers`."""
+"""`engine list`, `show`, `health`, `remove`, `pause`, `resume`, `stats`, `workers`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from engine.cli import output
 from engine.client import Client
 
+NO_DESTINATIONS: Final = "no destinations; `engine deploy FILE --name NAME` makes one"
+HEALTH_COLUMNS: Final = (
+    "name state delivered failed retrying dead 1m/s 5m/s 1h/s p50_ms p95_ms p99_ms".split()
+)
+WINDOW_COLUMNS: Final = "window delivered failed retried dead p50_ms p95_ms p99_ms busy_p50_us".split()
 _json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
 
@@ -21,7 +26,7 @@ def list_command(is_json: bool) -> None:
     if is_json:
         output.as_json(rows)
     elif not rows:
-        click.echo("no destinations; `engine deploy FILE --name NAME` makes one")
+        click.echo(NO_DESTINATIONS)
     else:
         columns = [
             "name",
@@ -48,6 +53,47 @@ def show_command(name: str, is_json: bool) -> None:
         output.as_json(shown)
     else:
         _fields(shown)
+
+
+@click.command("health")
+@click.argument("name", required=False)
+@_json
+def health_command(name: str | None, is_json: bool) -> int:
+    """Show which destinations are well, with figures of the last hour; of one also of the last day and month.
+
+    Exit status 1 if one is failing: quarantined, stopped by its circuit breaker, or at least as many attempts failed as
+    were delivered in the last five minutes.
+    """
+    with Client() as client:
+        rows = client.health(name)
+    if is_json:
+        output.as_json(rows)
+    elif not rows:
+        click.echo(NO_DESTINATIONS)
+    else:
+        output.table([_health_cells(row) for row in rows], HEALTH_COLUMNS)
+        for row in rows:
+            for warning in row["warnings"]:
+                click.echo(f"{output.clean(row['name'])}: {output.clean(warning)}")
+        if name:
+            click.echo()
+            windows = [{"window": each, **_blank(figures)} for each, figures in rows[0]["windows"].items()]
+            output.table(windows, WINDOW_COLUMNS)
+    return 1 if any(row["is_failing"] for row in rows) else 0
+
+
+def _health_cells(row: dict[str, Any]) -> dict[str, Any]:
+    rates = {f"{window}/s": per_s for window, per_s in row["delivered_per_s"].items()}
+    return {
+        **_blank(row),
+        **rates,
+        "state": "failing" if row["is_failing"] and row["state"] == "running" else row["state"],
+    }
+
+
+def _blank(figures: dict[str, Any]) -> dict[str, Any]:
+    """A percentile of nothing is shown as a dash."""
+    return {name: "-" if value is None else value for name, value in figures.items()}
 
 
 @click.command("remove")
@@ -128,6 +174,10 @@ def _fields(value: dict[str, Any], indent: str = "") -> None:
                 click.echo(
                     f"{indent}  {', '.join(f'{name} {output.clean(cell)}' for name, cell in row.items())}"
                 )
+        elif isinstance(item, list) and item and isinstance(item[0], list):
+            click.echo(f"{indent}{output.clean(key)}")
+            for row in item:
+                click.echo(f"{indent}  {' '.join(map(output.clean, row))}")
         else:
             text = ", ".join(map(output.clean, item)) if isinstance(item, list) else output.clean(item)
             click.echo(f"{indent}{output.clean(key).ljust(width)}  {text}")

@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "test": ("engine.cli.function", "Run a function on events; no daemon needed."),
     "deploy": ("engine.cli.deploy", "Deploy a function as a destination."),
     "submit": ("engine.cli.events", "Send events to a destination."),
-    "logs": ("engine.cli.events", "Show recent failures of a destination."),
+    "logs": ("engine.cli.logs", "Show recent failures of a destination, or follow it."),
     "list": ("engine.cli.look", "List destinations."),
     "show": ("engine.cli.look", "Show one destination."),
     "remove": ("engine.cli.look", "Remove a destination."),
@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "setting": ("engine.cli.control.destination", "Values that functions read: list, show, update, remove."),
     "key": ("engine.cli.control.key", "What secrets are sealed under: list, rotate."),
     "audit": ("engine.cli.control.key", "List who changed what."),
+    "health": ("engine.cli.look", "Show which destinations are well; exit status 1 if one is failing."),
     "stats": ("engine.cli.look", "Show what the daemon has done."),
     "workers": ("engine.cli.look", "Show the worker processes."),
 }
@@ -73,6 +74,8 @@ def run() -> int:
     """Run one command; the exit status."""
     try:
         status = cli.main(standalone_mode=False)
+    except SystemExit:  # click's way of saying that whoever read our output has enough
+        return 0
     except click.exceptions.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):

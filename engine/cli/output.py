@@ -180,3 +180,20 @@ def refused(error: FunctionRefused, file: Path, source: str, *, is_json: bool) -
         diagnostics(error.data, str(file), source)
         failure(error)
     return error.exit_status
+
+
+def attempt(line: dict[str, Any]) -> None:
+    """One attempt, as the operation `logs` tells it: how it ended and where, its HTTP requests, its console lines."""
+    if line.get("missed"):
+        click.echo(f"… {line['missed']} attempts were missed: they ended faster than this shows them")
+    error = line.get("error") or {}
+    where = f" line {error['line']}" if error.get("line") else ""
+    text = f" {clean(error.get('type', ''))}: {clean(error.get('message', ''))}" if error else ""
+    click.echo(
+        f"{line['at']} {line['delivery']} {line['event_type']} #{line['attempt']} {line['code']}{where}{text}"
+    )
+    for request in line["requests"]:
+        came = request.get("status") or f"{request.get('error')}: {request.get('message')}"
+        went = f"{request.get('method')} {request.get('url')}"
+        click.echo(f"  {clean(went)} → {clean(came)} in {clean(request.get('total_ms'))} ms")
+    logs(line["logs"])

@@ -98,3 +98,5 @@ def _print(delivery: dict[str, Any], *, in_full: bool) -> None:
         click.echo(f"accepted {delivery['accepted']}")
         click.echo(output.clean(json.dumps(delivery["event"], ensure_ascii=False)))
         output.logs(delivery["logs"])
+        for attempt in delivery["attempts"]:
+            output.attempt(attempt)

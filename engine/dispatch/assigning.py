@@ -130,7 +130,7 @@ class Assigner:
             return False
         if worker.state is WorkerState.SUSPENDED:
             self._load(lane, worker)
-        flags = wire.INVOKE_VERBOSE if lane.recent.is_followed else 0
+        flags = wire.INVOKE_VERBOSE if lane.record.is_followed else 0
         if lane.suspects or lane.state is LaneState.PROBING:
             return self._give_alone(lane, worker, flags)
         if self._is_collecting(lane):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from engine.control.control import Control
-from engine.dispatch import shelf
+from engine.dispatch import health, shelf
 from engine.dispatch.intake import Submit
 from engine.dispatch.lane import Lane
 from engine.dispatch.shown import handler_map, iso
 from engine.dispatch.states import STOPPED_BY_HAND, LaneState
 from engine.dispatch.tasks import Tasks
 from engine.dispatch.trial import Trial, pack_settings, result_map
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, NotFound, Unavailable
 from engine.model import FAILED_CODES
 from engine.paths import LIMIT_OPTIONS
-from engine.records.recent import Recent
+from engine.records import spans
+from engine.records.store import AttemptFilter
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from engine.errors import EngineError
     from engine.journal.contract import Filter, Journal
     from engine.model import Destination, Limits
+    from engine.records.records import Records
     from engine.registry.secrets import Keyring
     from engine.registry.store import Registry
     from engine.workers.pool import Pool
@@ -47,6 +50,7 @@ class Core:
         registry: Registry,
         keys: Keyring,
         journal: Journal,
+        records: Records,
         pool: Pool,
         dispatcher: Dispatcher,
         intake: Intake,
@@ -55,6 +59,7 @@ class Core:
     ) -> None:
         self._registry = registry
         self._journal = journal
+        self._records = records
         self._pool = pool
         self._dispatcher = dispatcher
         self._intake = intake
@@ -78,6 +83,7 @@ class Core:
         """Take up every destination, and what the journal still holds of it."""
         for destination in self._registry.destinations.all():
             self._open_lane(destination)
+        await self._records.start()
         for destination_id, due_ms in (await self._journal.next_due()).items():
             lane = self._dispatcher.lanes.get(destination_id)
             if lane is not None:
@@ -92,7 +98,11 @@ class Core:
         await self._journal.discard(destination_id)
 
     def _open_lane(self, destination: Destination) -> Lane:
-        lane = Lane(destination, Recent(), stops=self._registry.stops(destination.id))
+        lane = Lane(
+            destination,
+            self._records.of(destination.id),
+            stops=self._registry.stops(destination.id),
+        )
         if lane.stops and lane.stops[-1].until_ms is None:
             lane.become(LaneState(lane.stops[-1].state))
         self._by_name[destination.name] = self._dispatcher.lanes[destination.id] = lane
@@ -192,9 +202,14 @@ class Core:
 
     # --- What is stored
 
-    def deliveries(self, name: str, *, state: str, where: Filter) -> AsyncIterator[dict[str, Any]]:
-        """Stored deliveries; see `shelf.deliveries`. Raises `NotFound`."""
-        return shelf.deliveries(self._journal, self._lane(name), state, where)
+    async def deliveries(self, name: str, *, state: str, where: Filter) -> AsyncIterator[dict[str, Any]]:
+        """Stored deliveries; see `shelf.deliveries`. One that is named has its `attempts`, too. Raises `NotFound`."""
+        lane = self._lane(name)
+        async for item in shelf.deliveries(self._journal, lane, state, where):
+            if where.delivery is None:
+                yield item
+            else:
+                yield {**item, "attempts": await self._records.attempts_of(lane.destination.id, item["id"])}
 
     def replay(
         self, name: str, *, state: str, where: Filter, limit: int | None, dry_run: bool
@@ -218,8 +233,7 @@ class Core:
         return [self._summary(self._by_name[name]) for name in sorted(self._by_name)]
 
     def _summary(self, lane: Lane) -> dict[str, Any]:
-        destination, recent = lane.destination, lane.recent
-        failed = sum(count for code, count in recent.by_code.items() if code in FAILED_CODES)
+        destination, totals = lane.destination, lane.record.totals
         return {
             "name": destination.name,
             "version": destination.version.number,
@@ -228,8 +242,8 @@ class Core:
             "workers": len(lane.workers),
             "ready": lane.ready_events,
             "in_flight": lane.in_flight,
-            "delivered": recent.by_code.get("delivered", 0),
-            "failed": failed,
+            "delivered": totals.get("delivered", 0),
+            "failed": sum(totals.get(code, 0) for code in FAILED_CODES),
             "deployed": iso(destination.deployed_ms),
         }
 
@@ -245,8 +259,14 @@ class Core:
             "limits": {name: getattr(destination.limits, name) for name, _ in LIMIT_OPTIONS},
             "stored": depth.stored,
             "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
-            "by_code": dict(lane.recent.by_code),
-            "retried": lane.recent.retried,
+            "by_code": lane.record.by_code,
+            "today": await self._today(lane),
+            "retried": lane.record.totals.get(spans.RETRIED, 0),
+            "dead": lane.record.totals.get(spans.DEAD, 0),
+            "duplicates": lane.record.totals.get(spans.DUPLICATES, 0),
+            "attempts_dropped": lane.record.totals.get(spans.ATTEMPTS_DROPPED, 0),
+            "attempts_pruned": lane.record.totals.get(spans.ATTEMPTS_PRUNED, 0),
+            "is_followed": lane.record.is_followed,
             "mean_us": round(lane.mean_us, 1) if lane.mean_us else None,
         }
 
@@ -263,6 +283,7 @@ class Core:
         self._by_name.pop(name, None)
         self._dispatcher.remove(lane)
         self._registry.destinations.remove(name)
+        self._records.forget(lane.destination.id)
         return {"name": name, "discarded": await self._journal.discard(lane.destination.id)}
 
     async def stats(self) -> dict[str, Any]:
@@ -270,7 +291,7 @@ class Core:
         journal = await self._journal.stats()
         totals: dict[str, int] = {}
         for lane in self._by_name.values():
-            for code, count in lane.recent.by_code.items():
+            for code, count in lane.record.by_code.items():
                 totals[code] = totals.get(code, 0) + count
         states: dict[str, int] = {}
         for worker in self._pool.describe():
@@ -284,6 +305,7 @@ class Core:
             "zygotes_replaced": self._pool.generations.replaced,
             "worker_exits": dict(self._pool.deaths),
             "layers": self._pool.layers,
+            "records": await self._records.stats(),
             "held_mib": round(self._dispatcher.held_bytes / wire.MIB, 1),
             "journal": {
                 "file_bytes": journal.file_bytes,
@@ -300,10 +322,39 @@ class Core:
         """A row a worker."""
         return self._pool.describe()
 
-    async def logs(self, name: str, *, follow: bool) -> AsyncIterator[dict[str, Any]]:
-        """The last failures with their console lines; with `follow`, every attempt from now on. Raises `NotFound`."""
-        async for line in self._lane(name).recent.lines(follow=follow):
-            yield line
+    async def logs(
+        self, name: str, *, follow: bool, since_ms: int, code: str | None, limit: int
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The newest attempts that failed, oldest first; with `follow` then every attempt from now on. Raises `NotFound`."""
+        wanted = AttemptFilter(self._lane(name).destination.id, since_ms, code, limit)
+        async with contextlib.aclosing(self._records.lines(wanted, follow=follow)) as lines:
+            async for line in lines:
+                yield line
+
+    async def health(self, name: str | None) -> list[dict[str, Any]]:
+        """A row a destination, or that of one with longer windows too. Raises `NotFound`."""
+        lanes = [self._lane(name)] if name else [self._by_name[each] for each in sorted(self._by_name)]
+        names = health.WINDOWS + (health.LONG_WINDOWS if name else ())
+        windows = await self._records.windows([lane.destination.id for lane in lanes], names)
+        rows = []
+        for lane in lanes:
+            of_lane = windows[lane.destination.id]
+            destination, now_ms = lane.destination, self._clock.now_ms()
+            found = await self._journal.retrying(destination.id)
+            ahead = health.outlook(found, lane.state, lane.stops, destination.limits.retry_for_s, now_ms)
+            row = health.row_of(destination.name, lane.state, of_lane, ahead, now_ms=now_ms)
+            if name:
+                row["windows"] = {each: health.window_of(of_lane[each]) for each in names}
+            rows.append(row)
+        return rows
+
+    async def _today(self, lane: Lane) -> dict[str, int] | None:
+        """Outcomes by code since midnight, UTC; None while the records can't be read, which they may."""
+        try:
+            counts = await self._records.today(lane.destination.id)
+        except Unavailable:
+            return None
+        return {name: count for name, count in counts.items() if name not in spans.NOT_CODES}
 
     def version_compiled(self, destination: Destination, code: bytes, policy_key: str) -> None:
         """A worker compiled a deployed source anew, under this interpreter and policy: keep it."""

@@ -15,6 +15,7 @@ from engine.dispatch import admission
 from engine.errors import EngineError, Unavailable
 from engine.journal.contract import Claim
 from engine.model import Chunk, split_chunks
+from engine.records.spans import DUPLICATES
 from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, MIB, Events
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ class Intake:
         for submit in submits:
             submit.lane.uncommitted_events -= len(submit.events.sizes)
             submit.acked(error, submit.duplicates)
+            if submit.duplicates:
+                submit.lane.record.count(DUPLICATES, submit.duplicates)
             if submit.tally is not None and error is None:
                 submit.tally.expect_fewer(submit.duplicates)
         for draft, lease in zip(drafts, leases, strict=False):

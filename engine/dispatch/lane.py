@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from engine.dispatch.tally import Tally
     from engine.model import Destination, Lease, Stop
-    from engine.records.recent import Recent
+    from engine.records.record import Record
     from engine.workers.worker import Worker
 
 
@@ -58,7 +58,7 @@ class Lane:
     """A destination's queue and its workers."""
 
     destination: Destination
-    recent: Recent
+    record: Record
     state: LaneState = LaneState.RUNNING
     stops: tuple[Stop, ...] = ()
     """When it was stopped by hand, the oldest first."""

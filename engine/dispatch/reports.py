@@ -9,6 +9,7 @@ import structlog
 from engine.dispatch import scheduling
 from engine.dispatch.states import LaneState
 from engine.model import FAILED_CODES
+from engine.records.spans import BUSY
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ class Reports:
             )
         self._count(lane, worker, failed, count - failed)
         if count:
-            lane.mean_us = scheduling.mean_us(lane.mean_us, (now - worker.busy_since) * 1e6, count)
+            busy_us = (now - worker.busy_since) * 1e6
+            lane.mean_us = scheduling.mean_us(lane.mean_us, busy_us, count)
+            lane.record.count(BUSY, count, round(busy_us / count))
             lane.deaths = 0
         worker.busy_since = now
         self._assigner.pump(lane)

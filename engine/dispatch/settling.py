@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import retrying
 from engine.model import OUTCOMES, Part
-from engine.records.recent import Attempt
+from engine.records.attempts import Attempt
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,7 +59,7 @@ class Settler:
         """Consecutive deliveries of a chunk were delivered."""
         bits = ((1 << count) - 1) << start
         work.delivered |= bits
-        work.lane.recent.count("delivered", count)
+        work.lane.record.count("delivered", count, self._clock.now_ms() - work.lease.chunk.accepted_ms)
         if work.waiters:
             work.tell(start, count, "delivered", "delivered")
         self._resolve(work, bits, now)
@@ -80,12 +80,14 @@ class Settler:
         self._resolve(work, 1 << place, now)
 
     def _record(self, work: Work, place: int, code: str, detail: bytes) -> None:
-        chunk, recent = work.lease.chunk, work.lane.recent
-        recent.count(code, 1)
-        recent.add(
+        lease, record, now_ms = work.lease, work.lane.record, self._clock.now_ms()
+        chunk = lease.chunk
+        record.count(code, 1, now_ms - chunk.accepted_ms)
+        record.add(
             Attempt(
-                self._clock.now_ms(),
-                work.lease.delivery_id(place),
+                now_ms,
+                chunk.destination_id,
+                lease.delivery_id(place),
                 chunk.events.types[place],
                 chunk.attempt,
                 code,
@@ -161,7 +163,7 @@ class Settler:
         failed, work.failed = work.failed, {}
         for (code, after_ms), entries in failed.items():
             verdict = self._verdict(work, code, after_ms)
-            work.lane.recent.count_verdict(verdict.kind, len(entries))
+            work.lane.record.count_verdict(verdict.kind, len(entries))
             parts.append(
                 Part(
                     tuple(place for place, _ in entries),

@@ -122,6 +122,18 @@ class JournalStats:
     """False while a commit fails; what was accepted stays, appends are refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """What of a destination has failed and is stored to be tried again, or is being tried again."""
+
+    deliveries: int
+    first_accepted_ms: int
+    """Of the one that was accepted first, and so is the first to be given up."""
+    last_accepted_ms: int
+    is_all: bool
+    """False if there are more than were looked at: those that were accepted first."""
+
+
 class Journal(Protocol):
     """One transaction an `append`, a `settle` and a `replay`, several of them a commit."""
 
@@ -197,6 +209,9 @@ class Journal(Protocol):
 
     async def discard(self, destination_id: int) -> int:
         """Delete everything stored of a destination that was removed, its shelf too; return the number of deliveries."""
+
+    async def retrying(self, destination_id: int) -> Retrying | None:
+        """What is to be tried again, as far as a bounded number of chunks tells; None if nothing is."""
 
     async def depth(self, destination_id: int) -> DestinationDepth:
         """What is stored of one destination."""

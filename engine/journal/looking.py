@@ -8,7 +8,7 @@ import structlog
 
 from engine.journal import shelf
 from engine.journal.codec import DamagedPayload, decode_chunk, decode_details
-from engine.journal.contract import Delivery, Filter, Page
+from engine.journal.contract import Delivery, Filter, Page, Retrying
 from engine.journal.rows import attempt_of, code_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PAGE_BYTES_MAX: Final = 4 << 20
+RETRYING_CHUNKS_MAX: Final = 20_000
 
 
 class Query(NamedTuple):
@@ -59,6 +60,17 @@ def page(store: Store, inventory: Inventory, query: Query) -> Page:
     found = find(store, inventory, query.destination_id, where.delivery)
     is_it = found and found.state == query.state and _matches(found.accepted_ms, found.code, where)
     return Page((found,) if found and is_it else (), None)
+
+
+def retrying(store: Store, destination_id: int) -> Retrying | None:
+    """See `contract.Journal.retrying`."""
+    chunks, deliveries, first_ms, last_ms = store.db.execute(
+        "SELECT count(*), sum(count), min(accepted_ms), max(accepted_ms) FROM"
+        " (SELECT count, accepted_ms FROM chunk INDEXED BY chunk_retried WHERE destination_id = ? AND state & 2"
+        " ORDER BY accepted_ms LIMIT ?)",
+        (destination_id, RETRYING_CHUNKS_MAX),
+    ).get
+    return Retrying(deliveries, first_ms, last_ms, chunks < RETRYING_CHUNKS_MAX) if chunks else None
 
 
 # --- The shelf

@@ -19,6 +19,9 @@ CREATE TABLE chunk (
 -- Serves lease and next_due in their order, and the counts at opening, without touching the table.
 CREATE INDEX chunk_due ON chunk (destination_id, due_ms, id, state, count);
 
+-- Tells what is to be tried again, and since when, without touching the table. Fresh chunks aren't in it.
+CREATE INDEX chunk_retried ON chunk (destination_id, accepted_ms, count) WHERE state & 2;
+
 -- Finds one delivery by its name. Fresh chunks aren't in it.
 CREATE INDEX chunk_origin ON chunk (origin_id) WHERE origin_id > 0;
 

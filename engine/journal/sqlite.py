@@ -26,6 +26,7 @@ from engine.journal.contract import (
     JournalStats,
     Page,
     ReplayStep,
+    Retrying,
 )
 from engine.journal.dedupe.index import DedupeIndex
 from engine.journal.leasing import first_due_ms, lease_chunks
@@ -342,6 +343,13 @@ class SqliteJournal:
             lease.remaining = 0
         count: int = await self._request(lambda future: Discard(future, destination_id))
         return count
+
+    async def retrying(self, destination_id: int) -> Retrying | None:
+        """See the contract."""
+        found: Retrying | None = await self._request(
+            lambda future: Read(future, lambda: looking.retrying(self._store, destination_id))
+        )
+        return found
 
     async def depth(self, destination_id: int) -> DestinationDepth:
         """See the contract. Doesn't wait for the disk."""

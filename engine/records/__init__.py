@@ -1,1 +1,1 @@
-"""What happened: counters, recent failures, console lines."""
+"""What happened: counters by minute, hour and day, and every attempt that failed. It may be lost; deliveries never wait for it."""

@@ -11,7 +11,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.errors import Unavailable
-from engine.journal.contract import EVERYTHING, Claim, Filter
+from engine.journal.contract import EVERYTHING, Claim, Filter, Retrying
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk, Part
 from sandbox.wire import Events
@@ -345,6 +345,30 @@ async def test_a_time_that_cannot_be_stored_is_refused_and_harms_nobody(harness:
 
 
 # --- Retry
+
+
+@contract
+async def test_what_is_to_be_tried_again_is_counted_with_its_times_of_acceptance(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    assert await journal.retrying(1) is None
+    begun = clock.now_ms()
+    [first] = await journal.append([make_chunk(clock, "a", "b")])
+    clock.advance_ms(1000)
+    second, _, _ = await journal.append(
+        [make_chunk(clock, "c", "d"), make_chunk(clock, "fresh"), make_chunk(clock, "e", destination=2)]
+    )
+    assert await journal.retrying(1) is None
+    due = clock.now_ms() + 5000
+    await journal.settle([(first, [every(first, "retry", due_ms=due, attempt=2)])])
+    part = Part((1,), "retry", "retry", due, 2)
+    await journal.settle([(second, [Part((0,), "delivered"), part])])
+    again = harness.crash()
+    assert await again.retrying(1) == Retrying(3, begun, begun + 1000, is_all=True)
+    assert await again.retrying(2) is None
+    clock.advance_ms(6000)
+    leases = await lease_all(again, clock)
+    await again.settle([(lease, [every(lease)]) for lease in leases])
+    assert await again.retrying(1) is None
 
 
 @contract

@@ -139,7 +139,8 @@ class FakeCore:
     def workers(self) -> list[dict[str, Any]]:
         return []
 
-    async def logs(self, name: str, *, follow: bool) -> AsyncIterator[dict[str, Any]]:
+    async def logs(self, name: str, *, follow: bool, **arguments: Any) -> AsyncIterator[dict[str, Any]]:
+        self.arguments = arguments
         if name != "orders":
             raise NotFound(f"there is no destination named {name!r}", remedy="deploy one")
         self.streams_open += 1
