@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -24,6 +25,15 @@ TIME_MS_MAX: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 LOGS_MAX: Final = 10_000
 """Attempts of one call of `logs`."""
+
+
+def _identified(name: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,18}\.[0-9]{1,4}", name):
+        raise ValueError(f"a delivery is named CHUNK.INDEX, as in 17.3; not {name[:40]!r}")
+    return name
+
+
+Id: TypeAlias = Annotated[str, AfterValidator(_identified)]
 
 
 def _known(code: str) -> str:
@@ -73,7 +83,7 @@ class Filtered(Named):
     code: str | None = Field(default=None, min_length=1, max_length=40)
     since_ms: int | None = Field(default=None, ge=0, le=TIME_MS_MAX)
     until_ms: int | None = Field(default=None, ge=0, le=TIME_MS_MAX)
-    id: str | None = Field(default=None, pattern=r"^[0-9]{1,18}\.[0-9]{1,4}$")
+    id: Id | None = None
 
     def where(self) -> Filter:
         """For the journal."""

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine import log
 from engine.cli import output
-from engine.config import load
-from engine.daemon import run, temporary_data_dir
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -33,6 +30,11 @@ if TYPE_CHECKING:
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON when it is ready.")
 def serve_command(config_path: Path | None, dev: bool, is_json: bool, **flags: Any) -> None:
     """Run the daemon until SIGTERM."""
+    # Only now: `--help`, and what is wrong with the arguments, needs no daemon.
+    from engine import log  # noqa: PLC0415
+    from engine.config import load  # noqa: PLC0415
+    from engine.daemon import run, temporary_data_dir  # noqa: PLC0415
+
     with temporary_data_dir() if dev else contextlib.nullcontext() as temporary:
         if temporary is not None and flags["data_dir"] is None:
             # Nothing of the environment: a daemon to try things out must not meet the one in use.

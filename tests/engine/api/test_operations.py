@@ -39,6 +39,12 @@ def test_logs_takes_only_what_it_knows(arguments: dict[str, Any], problem: str) 
     assert problem in refused.value.message
 
 
+@pytest.mark.parametrize("name", ["1", "1.", "1.2.3", "x.1", "1.1\n"])
+def test_a_delivery_that_is_named_otherwise_is_refused_with_the_form(name: str) -> None:
+    with pytest.raises(UsageError, match=r"id: a delivery is named CHUNK\.INDEX, as in 17\.3"):
+        parse("deliveries", {"name": "a", "id": name})
+
+
 def test_an_operation_that_there_is_not_names_those_there_are() -> None:
     with pytest.raises(UsageError) as refused:
         parse("delete", {})
