@@ -343,6 +343,8 @@ class Core:
             found = await self._journal.retrying(destination.id)
             ahead = health.outlook(found, lane.state, lane.stops, destination.limits.retry_for_s, now_ms)
             row = health.row_of(destination.name, lane.state, of_lane, ahead, now_ms=now_ms)
+            if self._records.failure:
+                row["warnings"].append(f"what was counted lately is missing: {self._records.failure}")
             if name:
                 row["windows"] = {each: health.window_of(of_lane[each]) for each in names}
             rows.append(row)

@@ -32,7 +32,7 @@ class Counts(NamedTuple):
 class Record:
     """What the dispatcher tells of one destination. Never waits, never raises; its owner is `records.Records`."""
 
-    __slots__ = ("_became_dirty", "_keep", "destination_id", "is_followed", "open", "pending_bytes", "totals")
+    __slots__ = ("_became_dirty", "_keep", "destination_id", "is_followed", "open", "totals")
 
     def __init__(
         self,
@@ -49,8 +49,6 @@ class Record:
         """Counter → count since the destination was made."""
         self.open: dict[str, Count] = {}
         """Counter → what was counted and not yet taken."""
-        self.pending_bytes = 0
-        """Of attempts that wait to be written."""
         self._became_dirty = became_dirty
         self._keep = keep
 

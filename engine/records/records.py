@@ -62,6 +62,7 @@ class Records:
         self._minute_s = self._minute()
         self._attempts: list[Attempt] = []
         self._attempts_bytes = 0
+        self._bytes_of: dict[int, int] = {}
         self._forgotten: list[int] = []
         self._reads: list[Read] = []
         self._followers: dict[int, list[Follower]] = {}
@@ -69,6 +70,8 @@ class Records:
         self._is_free.set()
         self._rest_until = 0.0
         self._is_closing = False
+        self.failure = ""
+        """Why nothing is written; empty if it is."""
         self._closed: asyncio.Future[None] = loop.create_future()
         self._writer = Writer(path, bounds=bounds, clock=clock, done=self._from_writer)
         self._timer: asyncio.TimerHandle | None = None
@@ -102,6 +105,7 @@ class Records:
     def forget(self, destination_id: int) -> None:
         """The destination is gone: so is what is kept of it."""
         self._records.pop(destination_id, None)
+        self._attempts = [each for each in self._attempts if each.destination_id != destination_id]
         self._forgotten.append(destination_id)
         for follower in self._followers.get(destination_id, ()):
             follower.end()
@@ -112,20 +116,20 @@ class Records:
         self._dirty.append(record)
 
     def _keep(self, record: Record, attempt: Attempt) -> None:
+        if self._records.get(record.destination_id) is not record:
+            return  # what still ran of a destination that is gone
         for follower in self._followers.get(record.destination_id, ()):
             follower.offer(attempt)
         if attempt.code in UNKEPT_CODES:
             return
         size = attempt.bytes
-        if (
-            self._attempts_bytes + size > PENDING_BYTES_MAX
-            or record.pending_bytes + size > PENDING_BYTES_MAX // 4
-        ):
+        of_destination = self._bytes_of.get(record.destination_id, 0) + size
+        if self._attempts_bytes + size > PENDING_BYTES_MAX or of_destination > PENDING_BYTES_MAX // 4:
             record.count(spans.ATTEMPTS_DROPPED, 1)
             return
         self._attempts.append(attempt)
         self._attempts_bytes += size
-        record.pending_bytes += size
+        self._bytes_of[record.destination_id] = of_destination
         if self._attempts_bytes > HAND_OVER_BYTES:
             self._hand_over_rested()
 
@@ -149,10 +153,9 @@ class Records:
     def _put(self, turn: Turn) -> None:
         self._seal()
         turn.counters, self._sealed = self._sealed, []
-        turn.attempts = [each for each in self._attempts if each.destination_id in self._records]
-        for each in turn.attempts:
-            self._records[each.destination_id].pending_bytes = 0
-        self._attempts, self._attempts_bytes = [], 0
+        turn.attempts, self._attempts = self._attempts, []
+        self._attempts_bytes = 0
+        self._bytes_of.clear()
         turn.forgotten, self._forgotten = self._forgotten, []
         turn.reads, self._reads = self._reads, []
         self._is_free.clear()
@@ -173,6 +176,7 @@ class Records:
 
     def _take(self, done: Done) -> None:
         self._rest_until = self._clock.monotonic() + REST * done.elapsed_s
+        self.failure = done.failure
         self._add_known(done)
         for future, value, error in done.answers:
             if not future.done():
@@ -284,6 +288,7 @@ class Records:
     async def stats(self) -> dict[str, Any]:
         """`writable`, `file_bytes`, and how many `attempts` are kept."""
         try:
-            return {"writable": True, **await self._read(Store.stats)}
+            stats = await self._read(Store.stats)
         except Unavailable:
             return {"writable": False}
+        return {"writable": not self.failure, **stats}

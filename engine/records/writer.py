@@ -38,6 +38,15 @@ UNWRITTEN_MAX: Final = 20_000
 HOUSEKEEPING_EVERY_S: Final = 60.0
 HOUSEKEEPING_S_MAX: Final = 0.2
 """For one turn; what is left is for the next."""
+TRANSIENT: Final = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.ReadOnlyError,
+)
+"""What a second try may mend, and what is in the file can be read meanwhile."""
 DAMAGED: Final = (*UNUSABLE, apsw.SQLError, ValueError)
 """What no second try mends: pages, tables or histograms that aren't ours."""
 
@@ -73,6 +82,8 @@ class Done:
     """Destination id → attempts that went for age or size."""
     totals: dict[int, dict[str, int]] = field(default_factory=dict)
     """Destination id → counter → count since it was made, when the file was opened in this turn."""
+    failure: str = ""
+    """Why nothing is written; empty if it is."""
     is_last: bool = False
     """The file is closed."""
     elapsed_s: float = 0.0
@@ -122,6 +133,7 @@ class Writer:
                 self._turn(turn, done)
             except Exception as error:  # noqa: BLE001  the thread must outlive every fault
                 self._fail(turn, done, error)
+            done.failure = self._failure
             if done.is_last and self._store is not None:
                 self._store.close()
             done.elapsed_s = time.perf_counter() - begun
@@ -131,15 +143,19 @@ class Writer:
         self._add_unwritten(turn.counters)
         self._forgetting += turn.forgotten
         store = self._store or self._open(done)
-        self._keep_house(store, done)
-        if self._unwritten or turn.attempts:
-            store.write(self._unwritten.values(), turn.attempts)
+        try:
+            self._keep_house(store, done)
+            if self._unwritten or turn.attempts:
+                store.write(self._unwritten.values(), turn.attempts)
+        except TRANSIENT as error:
+            self._drop(turn, done, error)  # what is in the file can be read all the same
+        else:
             self._unwritten.clear()
             turn.attempts.clear()
+            if self._failure:
+                log.info("records_written_again", path=str(self._path))
+                self._failure = ""
         done.answers = [(read.future, read.read(store), None) for read in turn.reads]
-        if self._failure:
-            log.info("records_written_again", path=str(self._path))
-            self._failure = ""
 
     def _open(self, done: Done) -> Store:
         store = Store(self._path, size_max_mib=self._bounds.size_max_mib)
@@ -185,12 +201,17 @@ class Writer:
             if time.perf_counter() > until:
                 return
 
-    def _fail(self, turn: Turn, done: Done, error: Exception) -> None:
+    def _drop(self, turn: Turn, done: Done, error: Exception) -> None:
+        """Nothing could be written: counters wait, attempts are counted and gone."""
         if not self._failure:
             log.error("records_not_written", path=str(self._path), error=str(error))
         self._failure = str(error) or type(error).__name__
         for attempt in turn.attempts:
             done.dropped[attempt.destination_id] = done.dropped.get(attempt.destination_id, 0) + 1
+        turn.attempts.clear()
+
+    def _fail(self, turn: Turn, done: Done, error: Exception) -> None:
+        self._drop(turn, done, error)
         unavailable = Unavailable(
             f"the records {self._path} can't be used: {self._failure}",
             remedy="look at the daemon's log; deliveries go on without them",

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 from engine.clock import SystemClock
-from engine.errors import Unavailable
 from engine.records import spans
 from engine.records.attempts import Attempt
 from engine.records.records import Records
@@ -34,10 +33,10 @@ async def main(folder: Path) -> dict[str, object]:
             with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while file.write(b"b" * 4096) == 4096:
                     pass
-        try:
-            await records.today(1)
-        except Unavailable as error:
-            seen["reason"] = error.message
+        today = await records.today(1)
+        if records.failure:
+            seen["reason"] = records.failure
+            seen["read_while_full"] = today["bad_request"] > 0
     seen["counted_meanwhile"] = record.totals["bad_request"] == told
     ballast.unlink()
     today = await records.today(1)
