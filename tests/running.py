@@ -16,7 +16,7 @@ from engine.client import Client
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -44,13 +44,12 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "log"
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, program: Sequence[str] = ("-m", "engine")) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    "engine",
+                    *program,
                     "serve",
                     "--data-dir",
                     str(self.folder),

@@ -105,6 +105,8 @@ class Reports:
             lane.not_before = now + BACKOFF_S[min(lane.deaths, len(BACKOFF_S) - 1)]
             if death.is_attack:
                 self._gate.quarantine(lane)
+                for other in lane.workers:  # the same code runs there
+                    other.kill("stopped", "its destination is quarantined")
             log.warning(
                 "worker_died", destination=lane.destination.name, reason=death.reason, why=death.explanation
             )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+PROGRAM: Final = ("-I", "-m", "sandbox.zygote")
 MESSAGE_BYTES_MAX: Final = 64 * wire.KIB
 FDS_A_SPARE: Final = 6
 HELLO_S_MAX: Final = 20.0
@@ -91,9 +92,7 @@ class Zygote:
         self._socket = ours
         self._hello = loop.create_future()
         arguments = [
-            "-I",
-            "-m",
-            "sandbox.zygote",
+            *PROGRAM,
             str(theirs.fileno()),
             *(["--degraded"] if is_degraded_allowed else []),
         ]
