@@ -3,7 +3,7 @@
 A frame is a 4-byte big-endian length, then that many bytes: one msgpack array whose first item is the frame's
 kind. There are two conversations:
 
-    supervisor ──► worker    Load Invoke Suspend DropCaches Stop        (trusted by the worker)
+    supervisor ──► worker    Bind Load Invoke Suspend DropCaches Stop        (trusted by the worker)
     worker ──► supervisor    Ready Loaded Refused Outcomes Suspended … (hostile until checked)
     client ◄─► daemon        see `engine/README.md`                     (hostile until checked)
 
@@ -335,6 +335,17 @@ class Stop(Frame):
     KIND = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Bind(Frame):
+    """Take no more address space than this, for good. Before the first `Load`, so before any code of a user; not answered.
+
+    The worker does it itself: from outside it would take a privilege that containers don't give.
+    """
+
+    KIND = 6
+    address_bytes: int
+
+
 # Worker → supervisor: flat
 
 
@@ -403,7 +414,7 @@ class Suspended(Frame):
 
 
 TO_WORKER: Final[dict[int, type[Frame]]] = {
-    cls.KIND: cls for cls in (Load, Invoke, Suspend, DropCaches, Stop)
+    cls.KIND: cls for cls in (Bind, Load, Invoke, Suspend, DropCaches, Stop)
 }
 FROM_WORKER: Final[dict[int, type[Frame]]] = {
     cls.KIND: cls for cls in (Ready, Loaded, Refused, Outcomes, Suspended)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
-import resource
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,6 +16,7 @@ import structlog
 
 from engine.errors import Unavailable
 from engine.workers.generations import Generations, Lifetime
+from engine.workers.memory import Gauge, Verdict, judge
 from engine.workers.states import LIVE, WorkerState
 from engine.workers.worker import Worker
 from sandbox.wire import MIB
@@ -36,8 +35,6 @@ STALE_S: Final = 0.15
 """A tick that comes so long after the one before came late."""
 MEMORY_EVERY_TICKS: Final = 20
 """Memory is sampled once a second."""
-MEMORY_PERCENT_MAX: Final = 80
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ class Pool:
         self._was_stale = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
-        self._statm: dict[int, int] = {}
+        self._gauge = Gauge()
         self._waiters: list[asyncio.Future[None]] = []
 
     # --- Starting and stopping
@@ -178,7 +175,9 @@ class Pool:
     def bind(self, worker: Worker, memory_mib: int) -> None:
         """Set the memory limit that the worker keeps for life. Call before `Worker.load`."""
         self.memory_mib[worker.id] = memory_mib
-        self._limit_memory(worker, memory_mib)
+        size = self._gauge.measure(worker.pid)
+        if size is not None:
+            worker.bind(address_bytes=size.address + memory_mib * MIB, baseline_bytes=size.anonymous)
 
     def stop_idlest(self) -> bool:
         """End the worker that has been idle longest, to free its slot; False if none is idle."""
@@ -224,16 +223,6 @@ class Pool:
             return
         self._announce_spare()
 
-    def _limit_memory(self, worker: Worker, memory_mib: int) -> None:
-        """Lower the worker's address space to what it has now and `memory_mib` more; remember what it had."""
-        statm = self._read_statm(worker)
-        if statm is None:
-            return
-        size_bytes, worker.baseline_bytes = statm
-        limit = size_bytes + memory_mib * MIB
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(worker.pid, resource.RLIMIT_AS, (limit, limit))
-
     def worker_exited(self, worker_id: int, kind: str, number: int) -> None:
         """A worker is dead."""
         worker = self._workers.get(worker_id)
@@ -261,9 +250,7 @@ class Pool:
     def _forget(self, worker: Worker) -> None:
         self._workers.pop(worker.id, None)
         self.memory_mib.pop(worker.id, None)
-        fd = self._statm.pop(worker.id, None)
-        if fd is not None:
-            os.close(fd)
+        self._gauge.forget(worker.pid)
 
     # --- Time
 
@@ -296,44 +283,31 @@ class Pool:
         limit_mib = self.memory_mib.get(worker.id)
         if limit_mib is None or worker.state not in {WorkerState.BUSY, WorkerState.IDLE}:
             return
-        statm = self._read_statm(worker)
-        if statm is None:
+        size = self._gauge.measure(worker.pid)
+        if size is None:
             return
-        worker.used_bytes = max(0, statm[1] - worker.baseline_bytes)
-        percent = worker.used_bytes * 100 // (limit_mib * MIB)
-        if percent >= 100:
+        worker.used_bytes = max(0, size.anonymous - worker.baseline_bytes)
+        verdict = judge(worker.used_bytes, limit_mib * MIB, were_caches_dropped=worker.were_caches_dropped)
+        if verdict is Verdict.KILL:
             worker.kill("memory_limit", f"used more than {limit_mib} MiB")
-        elif percent <= MEMORY_PERCENT_MAX:
-            worker.memory_strikes = 0
-        elif worker.memory_strikes == 0:
-            worker.memory_strikes = 1
+        elif verdict is Verdict.FINE:
+            worker.were_caches_dropped = False
+        elif verdict is Verdict.DROP_CACHES:
             worker.drop_caches()
         else:
-            self.recycled += 1
-            log.info(
-                "worker_recycled",
-                worker=worker.id,
-                destination=worker.bound_to,
-                used_mib=worker.used_bytes // MIB,
-                age_s=round(self._clock.monotonic() - worker.bound_at, 1),
-                invocations=worker.invocations,
-            )
-            worker.stop()
+            self._recycle(worker)
 
-    def _read_statm(self, worker: Worker) -> tuple[int, int] | None:
-        """Bytes of address space, and of anonymous memory in use. None if the process is gone.
-
-        `statm` can be read of a process that isn't dumpable by anybody; its file stays that process's, whatever
-        becomes of the number, so that a pid used again is never measured.
-        """
-        fd = self._statm.get(worker.id)
-        try:
-            if fd is None:
-                fd = self._statm[worker.id] = os.open(f"/proc/{worker.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-            size, resident, shared = os.pread(fd, 200, 0).split()[:3]
-        except (OSError, ValueError):
-            return None
-        return int(size) * PAGE_BYTES, (int(resident) - int(shared)) * PAGE_BYTES
+    def _recycle(self, worker: Worker) -> None:
+        self.recycled += 1
+        log.info(
+            "worker_recycled",
+            worker=worker.id,
+            destination=worker.bound_to,
+            used_mib=worker.used_bytes // MIB,
+            age_s=round(self._clock.monotonic() - worker.bound_at, 1),
+            invocations=worker.invocations,
+        )
+        worker.stop()
 
     # --- For whoever looks
 

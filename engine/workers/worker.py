@@ -96,7 +96,7 @@ class Worker:
         self.bound_at = 0.0
         self.baseline_bytes = 0
         self.used_bytes = 0
-        self.memory_strikes = 0
+        self.were_caches_dropped = False
         self._fds = spare
         self._loop = loop
         self._clock = clock
@@ -138,6 +138,11 @@ class Worker:
             check_transition(self.state, state)
             self.state = state
 
+    def bind(self, *, address_bytes: int, baseline_bytes: int) -> None:
+        """Have it limit its address space, for good; what it uses is counted from `baseline_bytes` on."""
+        self.baseline_bytes = baseline_bytes
+        self._write(wire.Bind(address_bytes))
+
     def load(self, frame: wire.Load, *, listener: Listener, bound_to: str) -> None:
         """Bind for life, or wake. Invocations may be sent at once; they wait behind the load."""
         now = self._clock.monotonic()
@@ -177,6 +182,7 @@ class Worker:
 
     def drop_caches(self) -> None:
         """Have it empty its cache."""
+        self.were_caches_dropped = True
         self._write(wire.DropCaches())
 
     def stop(self) -> None:

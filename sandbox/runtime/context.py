@@ -20,6 +20,7 @@ class Invocation:
         "is_active",
         "is_async",
         "logs",
+        "numbers",
         "started",
         "task",
     )
@@ -31,6 +32,7 @@ class Invocation:
         self.logs: list[dict[str, str]] = []
         self.started = 0.0
         self.is_active = False
+        self.numbers: list[int] = []
         self.children: set[Any] = set()
         self.task: asyncio.Task[None] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgpack
@@ -17,6 +18,7 @@ from sandbox.worker.loading import LoadRefused, load
 from sandbox.worker.pipe import Pipe, leave
 from sandbox.worker.plain import PlainLoop
 from sandbox.worker.report import Report
+from sandbox.worker.reserve import Reserve
 from sandbox.worker.runners import Runners
 from sandbox.worker.ticker import Ticker
 
@@ -42,6 +44,7 @@ class Worker:
         self._trim = trim
         self._scope = Scope()
         self._ticker = Ticker()
+        self._reserve = Reserve()
         self._names: dict[str, object] = {}
         self._plain: PlainLoop | None = None
         self._runners: Runners | None = None
@@ -58,7 +61,10 @@ class Worker:
             while self._runners is None:
                 self._take(loop)
             self._pipe.set_waiting(False)
-            loop.run_until_complete(self._serve_async(self._runners, loop))
+            try:
+                loop.run_until_complete(self._serve_async(self._runners, loop))
+            except MemoryError:
+                self._runners.memory_ran_out()
             self._runners = None
             self._forget()
 
@@ -91,6 +97,8 @@ class Worker:
             self._plain.run(frame)
         elif isinstance(frame, wire.Load):
             self._load(frame, loop)
+        elif isinstance(frame, wire.Bind):
+            resource.setrlimit(resource.RLIMIT_AS, (frame.address_bytes, frame.address_bytes))
         elif isinstance(frame, wire.Suspend):
             self._forget()
         elif isinstance(frame, wire.DropCaches):
@@ -107,7 +115,7 @@ class Worker:
             self._pipe.send(refusal.frame)
             leave()
         self._names = module.names
-        report = Report(self._pipe, self._ticker.hold, module.filename)
+        report = Report(self._pipe, self._ticker.hold, module.filename, self._reserve)
         if module.is_async:
             self._runners = Runners(
                 module, report, ticker=self._ticker, page=self._page, loop=loop, ended=self._leave_if_done

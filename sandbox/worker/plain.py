@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sandbox import wire
 from sandbox.runtime.errors import EventNotSupported, InvalidEventPayload
@@ -45,7 +45,14 @@ class PlainLoop:
         self._seen_at = 0.0
 
     def run(self, frame: wire.Invoke) -> None:
-        """Run and report all of a frame."""
+        """Run and report all of a frame. If memory runs out for good, the worker ends."""
+        try:
+            self._run(frame)
+        except MemoryError:
+            # The interpreter needs memory to enter a handler, but in a function as short as this one.
+            self._memory_ran_out(frame)
+
+    def _run(self, frame: wire.Invoke) -> None:
         self._unreported = frame.first
         self._seen, self._seen_at = 0, time.monotonic()
         self._ticker.start(self._look, self._module.filename)
@@ -98,6 +105,14 @@ class PlainLoop:
                 retire(settings)
                 settings = Settings(values)
 
+    def _memory_ran_out(self, frame: wire.Invoke) -> NoReturn:
+        self._report.make_room()
+        first = self._page[0]
+        is_batch = bool(frame.flags & wire.INVOKE_BATCH)
+        running = range(first, first + len(frame.sizes)) if is_batch else [first]
+        self._close_range(first)
+        self._report.memory_ran_out([(running, self._invocation)])
+
     def _end_in_full(self, sequence: int, result: Any, begun: float) -> None:
         with self._ticker.hold:
             self._close_range(sequence)
@@ -121,8 +136,9 @@ class PlainLoop:
         self._page[0] = frame.first
         begun = time.perf_counter()
         settings = Settings(self._module.settings)
-        events, sequences = read_batch(frame, self._module.filter, self._report, self._invocation)
+        sequences = list(range(frame.first, frame.first + len(frame.sizes)))
         try:
+            events, sequences = read_batch(frame, self._module.filter, self._report, self._invocation)
             if events:
                 callback = batch_callback(self._module)
                 result = callback.call(events, settings) if callback.takes_settings else callback.call(events)
@@ -162,18 +178,26 @@ def batch_callback(module: Module) -> Callback:
 def read_batch(
     frame: wire.Invoke, judge: Filter | None, report: Report, invocation: Invocation
 ) -> tuple[list[Any], list[int]]:
-    """The events of a batch and their numbers; those that can't be read, or are filtered, are reported here, alone."""
-    events, sequences = [], []
+    """The events of a batch and their numbers; those that can't be read, or are filtered, are reported here, alone.
+
+    Raises `MemoryError` before it has reported any.
+    """
+    events, sequences, filtered, unreadable = [], [], [], []
     for sequence, arguments in enumerate(bodies_of(frame), frame.first):
         try:
             event = read_event(*arguments)
-            if judge is not None and not judge.passes(event, arguments[0]):
-                report.filtered(sequence)
-                continue
+        except InvalidEventPayload as error:
+            unreadable.append((sequence, error))
+            continue
+        if judge is not None and not judge.passes(event, arguments[0]):
+            filtered.append(sequence)
+        else:
             events.append(event)
             sequences.append(sequence)
-        except InvalidEventPayload as error:
-            report.failed([sequence], invocation, error, time.perf_counter())
+    for sequence in filtered:
+        report.filtered(sequence)
+    for sequence, reason in unreadable:
+        report.failed([sequence], invocation, reason, time.perf_counter())
     return events, sequences
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sandbox import wire
 from sandbox.runtime import handler
+from sandbox.worker.pipe import leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.runtime.context import Invocation
     from sandbox.worker.pipe import Pipe
+    from sandbox.worker.reserve import Reserve
     from sandbox.worker.ticker import Hold
 
 BYTES_MAX: Final = 512 * 1024
@@ -25,8 +27,9 @@ _NOTHING: Final = wire.Detail().pack()
 class Report:
     """What a module's invocations came to. A tick may send it at any time but under `hold`."""
 
-    def __init__(self, pipe: Pipe, hold: Hold, filename: str) -> None:
+    def __init__(self, pipe: Pipe, hold: Hold, filename: str, reserve: Reserve) -> None:
         self._pipe = pipe
+        self._reserve = reserve
         self._hold = hold
         self._filename = filename
         self._ranges: list[tuple[int, int]] = []
@@ -60,23 +63,52 @@ class Report:
     def failed(
         self, sequences: Sequence[int], invocation: Invocation, error: BaseException, begun: float
     ) -> None:
-        """The invocation of these events raised `error`; the first of them carries what was printed."""
+        """The invocation of these events raised `error`; the first of them carries what was printed.
+
+        If memory is used up, so that even this couldn't be said without the reserve, the worker ends after it.
+        """
+        if isinstance(error, MemoryError):
+            self._reserve.release()
         with self._hold:
             code = handler.code_of(error)
-            after_ms = handler.after_ms_of(error)
-            described = handler.describe(error, code, self._filename)
-            logs, dropped = invocation.take_logs()
-            detail = wire.Detail(
-                error=described,
-                logs=logs,
-                logs_dropped_bytes=dropped,
-                duration_us=_since(begun),
-            )
+            try:
+                self._describe(sequences, invocation, error, code, begun)
+            except MemoryError as out:
+                self._reserve.release()
+                self._describe(sequences, invocation, out, "memory_limit", begun)
             error.__traceback__ = None
-            packed = detail.pack()
-            bare = wire.Detail(error=described).pack() if len(sequences) > 1 else b""
-            for at, sequence in enumerate(sequences):
-                self._row(sequence, wire.CODE_INDEX[code], after_ms, bare if at else packed)
+            if not self._reserve.take():
+                self.flush()
+                leave()
+
+    def make_room(self) -> None:
+        """Memory is used up: use the reserve."""
+        self._reserve.release()
+
+    def memory_ran_out(self, running: Sequence[tuple[Sequence[int], Invocation]]) -> NoReturn:
+        """So little was left that no handler of the error could be entered: say that of what runs, and end.
+
+        After `make_room`, without which there is none to say what runs.
+        """
+        with self._hold:
+            for sequences, invocation in running:
+                self._describe(sequences, invocation, MemoryError(), "memory_limit", time.perf_counter())
+            self.flush()
+        leave()
+
+    def _describe(
+        self, sequences: Sequence[int], invocation: Invocation, error: BaseException, code: str, begun: float
+    ) -> None:
+        after_ms = handler.after_ms_of(error)
+        described = handler.describe(error, code, self._filename)
+        logs, dropped = invocation.take_logs()
+        detail = wire.Detail(
+            error=described, logs=logs, logs_dropped_bytes=dropped, duration_us=_since(begun)
+        )
+        packed = detail.pack()
+        bare = wire.Detail(error=described).pack() if len(sequences) > 1 else b""
+        for at, sequence in enumerate(sequences):
+            self._row(sequence, wire.CODE_INDEX[code], after_ms, bare if at else packed)
 
     def batch(
         self, sequences: Sequence[int], invocation: Invocation, result: Any, begun: float, *, in_full: bool

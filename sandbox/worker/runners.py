@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from sandbox import wire
 from sandbox.runtime.context import CURRENT, Invocation
@@ -37,7 +37,7 @@ class Item(NamedTuple):
     """Arguments of `read_event`."""
     batch: wire.Invoke | None
     numbers: list[int]
-    """What is reported: of a batch, those that could be read."""
+    """What is reported: of a batch, once they are read, those that could be."""
 
 
 class Runners:
@@ -69,7 +69,7 @@ class Runners:
         ]
         loop.set_task_factory(child_task)
         for invocation in self._invocations:
-            invocation.task = loop.create_task(self._run(invocation))
+            invocation.task = loop.create_task(self._run_on(invocation))
 
     @property
     def is_busy(self) -> bool:
@@ -80,7 +80,8 @@ class Runners:
         """Queue a frame's events."""
         is_verbose = bool(frame.flags & wire.INVOKE_VERBOSE)
         if frame.flags & wire.INVOKE_BATCH:
-            self._queue.append(Item(frame.first, is_verbose, (b"", 0, "", ""), frame, []))
+            numbers = list(range(frame.first, frame.first + len(frame.sizes)))
+            self._queue.append(Item(frame.first, is_verbose, (b"", 0, "", ""), frame, numbers))
         else:
             for sequence, event in enumerate(bodies_of(frame), frame.first):
                 self._queue.append(Item(sequence, is_verbose, event, None, [sequence]))
@@ -123,6 +124,20 @@ class Runners:
     def _is_late(self, invocation: Invocation, now: float) -> bool:
         return now - invocation.started > self._module.timeout_s
 
+    def memory_ran_out(self) -> NoReturn:
+        """See `Report.memory_ran_out`."""
+        self._report.make_room()
+        running = [
+            (invocation.numbers, invocation) for invocation in self._invocations if invocation.is_active
+        ]
+        self._report.memory_ran_out(running)
+
+    async def _run_on(self, invocation: Invocation) -> None:
+        try:
+            await self._run(invocation)
+        except MemoryError:
+            self.memory_ran_out()
+
     async def _run(self, invocation: Invocation) -> None:
         """One runner: take the next event, run its handler, report; for as long as the module is loaded."""
         CURRENT.set(invocation)
@@ -138,6 +153,7 @@ class Runners:
             item = queue.popleft()
             self._in_flight += 1
             invocation.started = time.monotonic()
+            invocation.numbers = item.numbers
             invocation.is_active = True
             self._page[0] = item.sequence
             settings = Settings(self._module.settings)
@@ -160,7 +176,7 @@ class Runners:
         events: Any
         if item.batch is not None:
             events, sequences = read_batch(item.batch, judge, self._report, invocation)
-            item.numbers.extend(sequences)
+            item.numbers[:] = sequences
             if not events:
                 return
             callback = batch_callback(self._module)
