@@ -103,12 +103,13 @@ def source(keyword: str, body: str) -> str:
 
 
 def outcome(client: Client, text: str, timeout_ms: int = PATIENT_MS) -> tuple[str, float, dict[str, Any]]:
-    """Code, milliseconds and error of one event of a fresh worker."""
+    """Code, milliseconds and error of one event of a fresh destination, which is removed with its retries."""
     client.deploy("limited", text, limits={"timeout_ms": timeout_ms, "memory_mib": MEMORY_MIB})
     event = {"type": "track", "messageId": new_id(), "userId": "u", "event": "x"}
     begun = time.monotonic()
     result = client.submit("limited", [event], wait=True)
     elapsed_ms = (time.monotonic() - begun) * 1000
+    client.remove("limited", discard=True)
     (code,) = result.by_code
     return code, elapsed_ms, result.first_errors.get(code, {})
 
