@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from engine.model import Destination
     from engine.workers.holdings import Run
     from engine.workers.pool import Pool
-    from engine.workers.worker import Listener, Worker
+    from engine.workers.telling import Listener
+    from engine.workers.worker import Worker
 
 ENDING: Final = frozenset({WorkerState.DRAINING, WorkerState.KILLED, WorkerState.STOPPED})
 ROOM_UNBOUNDED: Final = 1 << 30

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from engine.dispatch.settling import Settler
     from engine.model import Destination
     from engine.workers.holdings import Run
-    from engine.workers.worker import Death, Worker
+    from engine.workers.telling import Death
+    from engine.workers.worker import Worker
 
 log = structlog.get_logger()
 

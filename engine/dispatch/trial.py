@@ -18,7 +18,8 @@ from sandbox import wire
 if TYPE_CHECKING:
     from engine.model import Limits
     from engine.workers.pool import Pool
-    from engine.workers.worker import Death, Worker
+    from engine.workers.telling import Death
+    from engine.workers.worker import Worker
 
 
 @dataclass(slots=True)

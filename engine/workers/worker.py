@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from engine.workers.holdings import Holdings, Run
+from engine.workers.holdings import Holdings
 from engine.workers.outbox import Outbox
 from engine.workers.progress import GRACE_MS, Progress
 from engine.workers.states import LIVE, WorkerState, check_transition
+from engine.workers.telling import Death
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.clock import Clock
+    from engine.workers.holdings import Run
+    from engine.workers.telling import Listener, PoolEvents
     from engine.workers.zygote import SpareFds
 
 COMPILE_MS_MAX: Final = 10_000
@@ -37,40 +39,6 @@ ANSWER_S_MAX: Final = 5.0
 END_S_MAX: Final = 1.0
 """From `Stop`, or from the end of its pipe, to the end of the process."""
 READ_BYTES: Final = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How a worker ended, and what it held. `culprits` are (run, offset in the run) that were being run."""
-
-    reason: str
-    """`stopped`, `refused`, `zygote`, or the outcome code of the culprit: `timeout`, `memory_limit`, `crashed`."""
-    explanation: str
-    held: list[Run] = field(default_factory=list)
-    culprits: list[tuple[Run, int]] = field(default_factory=list)
-    is_attack: bool = False
-    """It broke the protocol or the system-call filter ended it."""
-
-
-class Listener(Protocol):
-    """Whoever gave the worker its work. Called from the event loop; must not raise."""
-
-    def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
-        """The module is loaded."""
-
-    def refused(self, worker: Worker, frame: wire.Refused) -> None:
-        """The module didn't compile or load; `gone` follows."""
-
-    def ended(
-        self,
-        worker: Worker,
-        delivered: list[tuple[Run, int, int]],
-        failures: list[tuple[Run, int, wire.Failure]],
-    ) -> None:
-        """`delivered` are (run, first offset, count); `failures` are (run, offset, row)."""
-
-    def gone(self, worker: Worker, death: Death) -> None:
-        """The process has ended."""
 
 
 class Worker:
@@ -396,10 +364,3 @@ class Worker:
         self._outbox.close()
         self._fds.close()
         self._is_closed = True
-
-
-class PoolEvents(Protocol):
-    """What a worker tells the pool."""
-
-    def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
-        """A spare is jailed and waits."""

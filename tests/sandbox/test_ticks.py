@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from sandbox import wire
 from sandbox.worker.report import Report
+from sandbox.worker.reserve import Reserve
 from sandbox.worker.ticker import Hold, Ticker
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_a_tick_that_comes_just_before_outcomes_are_sent_sends_them_instead() ->
 
     ticked: list[bool] = []
     sent = Sent()
-    report = Report(cast("Pipe", sent), TickBefore(), "function.py")
+    report = Report(cast("Pipe", sent), TickBefore(), "function.py", Reserve())
     report.delivered(1, 3)
     report.delivered_one(7)
     report.flush()

@@ -1,0 +1,52 @@
+"""What a worker tells those who use it: whoever gave it work, and the pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from engine.workers.holdings import Run
+    from engine.workers.worker import Worker
+    from sandbox import wire
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a worker ended, and what it held. `culprits` are (run, offset in the run) that were being run."""
+
+    reason: str
+    """`stopped`, `refused`, `zygote`, or the outcome code of the culprit: `timeout`, `memory_limit`, `crashed`."""
+    explanation: str
+    held: list[Run] = field(default_factory=list)
+    culprits: list[tuple[Run, int]] = field(default_factory=list)
+    is_attack: bool = False
+    """It broke the protocol or the system-call filter ended it."""
+
+
+class Listener(Protocol):
+    """Whoever gave the worker its work. Called from the event loop; must not raise."""
+
+    def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
+        """The module is loaded."""
+
+    def refused(self, worker: Worker, frame: wire.Refused) -> None:
+        """The module didn't compile or load; `gone` follows."""
+
+    def ended(
+        self,
+        worker: Worker,
+        delivered: list[tuple[Run, int, int]],
+        failures: list[tuple[Run, int, wire.Failure]],
+    ) -> None:
+        """`delivered` are (run, first offset, count); `failures` are (run, offset, row)."""
+
+    def gone(self, worker: Worker, death: Death) -> None:
+        """The process has ended."""
+
+
+class PoolEvents(Protocol):
+    """What a worker tells the pool."""
+
+    def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
+        """A spare is jailed and waits."""
