@@ -90,6 +90,30 @@ class Config:
 
 LIMIT_NAMES: Final = tuple(name for name, _ in LIMIT_OPTIONS)
 """Settings that a destination may choose for itself."""
+RELOADED: Final = frozenset(
+    {
+        *LIMIT_NAMES,
+        "spares",
+        "workers_max",
+        "suspend_after_s",
+        "stop_after_s",
+        "frame_ms",
+        "memory_queue_mib",
+        "drain_timeout_s",
+        "log_format",
+        "log_level",
+    }
+)
+"""Settings that SIGHUP changes; the others need a restart."""
+
+
+def reloaded(running: Config, read: Config) -> tuple[Config, list[str]]:
+    """Pure: the settings to run with once `read` is reloaded, and the names of those that changed and need a restart."""
+    changed = [
+        item.name for item in fields(Config) if getattr(running, item.name) != getattr(read, item.name)
+    ]
+    taken = {name: getattr(read, name) for name in changed if name in RELOADED}
+    return replace(running, **taken), [name for name in changed if name not in RELOADED]
 
 
 def load(path: Path | None, overrides: Mapping[str, Any], env: Mapping[str, str]) -> Config:
@@ -195,8 +219,8 @@ def check_limits(limits: Mapping[str, Any], defaults: Limits) -> Limits:
     return joined
 
 
-def settings_table() -> list[tuple[str, str, str, str]]:
-    """(name, default, bounds, meaning) for the documentation."""
+def settings_table() -> list[tuple[str, str, str, str, str]]:
+    """(name, default, bounds, reload, meaning) for the documentation."""
     rows = []
     for item in fields(Config):
         about = item.metadata
@@ -206,5 +230,6 @@ def settings_table() -> list[tuple[str, str, str, str]]:
             if "low" in about
             else ", ".join(about.get("choices", ()))
         )
-        rows.append((item.name, f"{item.default:{shape}}", bounds, about["meaning"]))
+        reload = "yes" if item.name in RELOADED else ""
+        rows.append((item.name, f"{item.default:{shape}}", bounds, reload, about["meaning"]))
     return rows

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvloop
 
-from engine import clock_mark
+from engine import clock_mark, notify
 from engine.api.unix import UnixServer
 from engine.clock import SystemClock
 from engine.config import Config, check_limits
@@ -30,10 +30,12 @@ from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import ConfigurationError, Unavailable
 from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
+from engine.log import configure as configure_log
 from engine.records.records import Records
 from engine.records.retention import Bounds
 from engine.registry.secrets import ENVIRONMENT_NAME, Keyring
 from engine.registry.store import Registry
+from engine.reloading import Running
 from engine.undumpable import become_undumpable
 from engine.workers.generations import Lifetime
 from engine.workers.pool import Pool, PoolOptions
@@ -71,9 +73,10 @@ def lock_data_dir(path: Path) -> Iterator[None]:
         os.close(file)
 
 
-async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.Event) -> None:
+async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio.Event) -> None:
     """Run until `stop` is set. Raises `EngineError` if it can't start."""
     loop = asyncio.get_running_loop()
+    config = running.config
     data_dir = Path(config.data_dir)
     with lock_data_dir(data_dir), clock_mark.kept(data_dir / "clock", loop) as clock:
         keys = Keyring.load(Path(config.secret_key_file), os.environ.pop(ENVIRONMENT_NAME, ""))
@@ -92,14 +95,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             dedupe_bytes_max=config.dedupe_disk_mib << 20,
         )
         pool = Pool(
-            PoolOptions(
-                spares=config.spares,
-                workers_max=config.workers_max,
-                suspend_after_s=config.suspend_after_s,
-                stop_after_s=config.stop_after_s,
-                is_degraded_allowed=config.allow_degraded,
-                zygote=Lifetime(config.zygote_forks_max, config.zygote_age_max_h * 3600.0),
-            ),
+            _pool_options(config),
             loop=loop,
             clock=clock,
         )
@@ -122,8 +118,6 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             open_settings=registry.destinations.open_settings,
             clock=clock,
             rng=random.Random(),  # noqa: S311  jitter, not secrets
-            frame_ms=config.frame_ms,
-            memory_queue_mib=config.memory_queue_mib,
             loop=loop,
         )
         intake = Intake(journal=journal, dispatcher=dispatcher, clock=clock, loop=loop)
@@ -136,12 +130,18 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             dispatcher=dispatcher,
             intake=intake,
             clock=clock,
-            limits=lambda limits: check_limits(limits, config.limits),
+            limits=lambda limits: check_limits(limits, running.config.limits),
         )
         dispatcher.on_version_compiled(core.version_compiled)
         dispatcher.gate.on_quarantined = core.quarantined
         server = UnixServer(core, Path(config.socket), config.socket_mode)
         audit = loop.create_task(registry.audit.keep_flushing())
+
+        def apply(config: Config) -> None:
+            configure_log(log_format=config.log_format, level=config.log_level)
+            pool.options = _pool_options(config)
+            dispatcher.tune(frame_ms=config.frame_ms, memory_queue_mib=config.memory_queue_mib)
+
         try:
             core.control.check_secrets()
             await pool.start()
@@ -149,16 +149,21 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             for layer, state, answer in pool.layers:
                 if state != "holding":
                     log.warning("jail_layer_missing", layer=layer, state=state, answer=answer)
+            running.started(apply)
             await core.recover()
             await server.start()
+            watchdog = loop.create_task(_watch(journal))
             log.info("serving", socket=config.socket, data_dir=config.data_dir, pid=os.getpid())
             on_ready()
+            notify.notify(notify.READY)
             await stop.wait()
             log.info("stopping")
+            notify.notify(notify.STOPPING)
             server.stop_listening()
             await intake.close()
-            await dispatcher.drain(config.drain_timeout_s)
+            await dispatcher.drain(running.config.drain_timeout_s)
             server.close()
+            watchdog.cancel()
         finally:
             audit.cancel()
             await pool.stop()
@@ -168,13 +173,35 @@ async def serve(config: Config, *, on_ready: Callable[[], None], stop: asyncio.E
             log.info("stopped")
 
 
-def run(config: Config, *, on_ready: Callable[[], None]) -> None:
-    """`engine serve`: until SIGTERM or SIGINT; a second one ends it at once."""
+def _pool_options(config: Config) -> PoolOptions:
+    return PoolOptions(
+        spares=config.spares,
+        workers_max=config.workers_max,
+        suspend_after_s=config.suspend_after_s,
+        stop_after_s=config.stop_after_s,
+        is_degraded_allowed=config.allow_degraded,
+        zygote=Lifetime(config.zygote_forks_max, config.zygote_age_max_h * 3600.0),
+    )
+
+
+async def _watch(journal: SqliteJournal) -> None:
+    """Tell systemd that the daemon lives: this loop turns, and the journal's thread answers."""
+    every_s = notify.watchdog_s()
+    while every_s is not None:
+        # No destination has this number: it costs a turn of the thread, and reads nothing.
+        await journal.next_due(0)
+        notify.notify(notify.WATCHDOG)
+        await asyncio.sleep(every_s)
+
+
+def run(config: Config, *, read: Callable[[], Config], on_ready: Callable[[], None]) -> None:
+    """`engine serve`: until SIGTERM or SIGINT; a second one ends it at once. SIGHUP takes what `read` returns."""
     become_undumpable()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
+        running = Running(config, read)
 
         def asked() -> None:
             if stop.is_set():
@@ -183,7 +210,8 @@ def run(config: Config, *, on_ready: Callable[[], None]) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked)
-        await serve(config, on_ready=on_ready, stop=stop)
+        loop.add_signal_handler(signal.SIGHUP, running.reload)
+        await serve(running, on_ready=on_ready, stop=stop)
 
     uvloop.run(main())
 

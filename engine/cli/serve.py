@@ -40,9 +40,13 @@ def serve_command(config_path: Path | None, dev: bool, is_json: bool, **flags: A
             # Nothing of the environment: a daemon to try things out must not meet the one in use.
             flags["data_dir"] = temporary
             flags["socket"] = flags["socket"] or f"{temporary}/engine.sock"
-        config = load(config_path, flags, os.environ)
+
+        def read() -> Config:
+            return load(config_path, flags, os.environ)
+
+        config = read()
         log.configure(log_format=config.log_format, level=config.log_level)
-        run(config, on_ready=lambda: _ready(config, dev=dev, is_json=is_json))
+        run(config, read=read, on_ready=lambda: _ready(config, dev=dev, is_json=is_json))
 
 
 def _ready(config: Config, *, dev: bool, is_json: bool) -> None:

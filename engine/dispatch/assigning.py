@@ -42,13 +42,14 @@ class Assigner:
         open_settings: Callable[[Destination], bytes],
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
-        frame_ms: int,
     ) -> None:
         """`open_settings` gives what a destination's worker reads as settings, secrets opened."""
         self.lane_of: dict[int, Lane] = {}
         """Worker id → whose it is."""
         self.listener: Listener | None = None
         """Who hears what workers report."""
+        self.frame_ms = 20
+        """Work that a worker is sent at a time."""
         self.is_draining = False
         """Batches don't wait for more any longer."""
         self.is_closed = False
@@ -60,7 +61,6 @@ class Assigner:
         self._open_settings = open_settings
         self._clock = clock
         self._loop = loop
-        self._frame_ms = frame_ms
         self._cpus = os.cpu_count() or 1
         self._starved: list[Lane] = []
 
@@ -116,7 +116,7 @@ class Assigner:
             running_us=max((worker.running_us(now) for worker in usable), default=0.0),
             concurrency=1 if lane.destination.version.has_async else lane.destination.limits.concurrency,
             cpus=self._cpus,
-            frame_ms=self._frame_ms,
+            frame_ms=self.frame_ms,
         )
         for _ in range(wanted - len(usable)):
             worker_bound = self._bind(lane, is_first=not usable)
@@ -147,7 +147,7 @@ class Assigner:
 
     def _give_frame(self, lane: Lane, worker: Worker, flags: int, room: int) -> bool:
         slots = lane.destination.limits.concurrency if lane.destination.version.has_async else 1
-        allowance = scheduling.allowance(lane.mean_us, frame_ms=self._frame_ms, concurrency=slots)
+        allowance = scheduling.allowance(lane.mean_us, frame_ms=self.frame_ms, concurrency=slots)
         room = min(room, allowance - worker.in_flight, wire.CHUNK_EVENTS_MAX)
         if room <= 0 or worker.holds_suspect:
             return False

@@ -41,9 +41,9 @@ class Backlog:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
-        memory_queue_mib: int,
     ) -> None:
         self.held_bytes = 0
+        self.held_bytes_max = 64 * wire.MIB
         self.is_closed = False
         """Nothing more is leased."""
         self.on_ready: Callable[[Lane], None] = lambda _lane: None
@@ -52,14 +52,13 @@ class Backlog:
         self._clock = clock
         self._loop = loop
         self._tasks = tasks
-        self._held_bytes_max = memory_queue_mib * wire.MIB
 
     def accept(self, lane: Lane, lease: Lease, waiters: list[tuple[int, int, Tally]]) -> None:
         """Take a chunk that has just become durable; keep it in memory if there is room and nothing older on disk."""
         size = len(lease.chunk.events.bodies)
         if (
             lane.has_backlog
-            or self.held_bytes + size > self._held_bytes_max
+            or self.held_bytes + size > self.held_bytes_max
             or lane.state not in WORKING
             or self.is_closed
         ):
@@ -138,7 +137,7 @@ class Backlog:
         is_short = lane.ready_events < scheduling.EVENTS_IN_FLIGHT_MAX
         if lane.is_leasing or self.is_closed or lane.state not in WORKING or not (is_short or is_due):
             return
-        if self.held_bytes >= self._held_bytes_max and lane.ready:
+        if self.held_bytes >= self.held_bytes_max and lane.ready:
             return
         lane.is_leasing = True
         self._tasks.spawn(self._lease(lane))

@@ -20,6 +20,7 @@ from engine.dispatch.gate import Gate
 from engine.dispatch.reports import Reports
 from engine.dispatch.settling import Settler
 from engine.dispatch.tasks import Tasks
+from sandbox.wire import MIB
 
 if TYPE_CHECKING:
     import random
@@ -44,16 +45,12 @@ class Dispatcher:
         open_settings: Callable[[Destination], bytes],
         clock: Clock,
         rng: random.Random,
-        frame_ms: int,
-        memory_queue_mib: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.lanes: dict[int, Lane] = {}
         self._clock = clock
         self._tasks = Tasks(loop)
-        self._backlog = Backlog(
-            journal=journal, clock=clock, loop=loop, tasks=self._tasks, memory_queue_mib=memory_queue_mib
-        )
+        self._backlog = Backlog(journal=journal, clock=clock, loop=loop, tasks=self._tasks)
         self._assigner = Assigner(
             lanes=self.lanes,
             journal=journal,
@@ -62,7 +59,6 @@ class Dispatcher:
             open_settings=open_settings,
             clock=clock,
             loop=loop,
-            frame_ms=frame_ms,
         )
         self._settler = Settler(
             lanes=self.lanes,
@@ -92,6 +88,11 @@ class Dispatcher:
     def held_bytes(self) -> int:
         """Memory that waiting and running events take."""
         return self._backlog.held_bytes
+
+    def tune(self, *, frame_ms: int, memory_queue_mib: int) -> None:
+        """Settings that may change while it runs."""
+        self._assigner.frame_ms = frame_ms
+        self._backlog.held_bytes_max = memory_queue_mib * MIB
 
     def on_version_compiled(self, call: Callable[[Destination, bytes, str], None]) -> None:
         """Call back with code that a worker compiled anew, and the policy it was compiled under."""

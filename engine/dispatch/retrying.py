@@ -50,8 +50,9 @@ def decide(
 
 def pause_ms(attempt: int, *, limits: Limits, rng: random.Random) -> int:
     """Milliseconds to wait after attempt number `attempt`: about `retry_first_ms`, then up to twice as long each time."""
+    shortest = shortest_ms(limits)
     longest = min(limits.retry_cap_ms, limits.retry_first_ms * 3 * 2 ** min(attempt - 1, 32) // 2)
-    return rng.randint(shortest_ms(limits), longest)
+    return rng.randint(shortest, max(shortest, longest))
 
 
 def shortest_ms(limits: Limits) -> int:

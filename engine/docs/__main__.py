@@ -31,10 +31,10 @@ def _code(text: str) -> str:
 
 def _settings() -> str:
     return _table(
-        ("setting", "default", "bounds", "meaning"),
+        ("setting", "default", "bounds", "reload", "meaning"),
         (
-            (_code(name), _code(default), bounds, meaning)
-            for name, default, bounds, meaning in settings_table()
+            (_code(name), _code(default), bounds, reload, meaning)
+            for name, default, bounds, reload, meaning in settings_table()
         ),
     )
 
@@ -44,7 +44,7 @@ def _limits() -> str:
         ("limit", "default", "bounds", "meaning"),
         (
             (_code(name), _code(default), bounds, meaning)
-            for name, default, bounds, meaning in settings_table()
+            for name, default, bounds, _, meaning in settings_table()
             if name in LIMIT_NAMES
         ),
     )

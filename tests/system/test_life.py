@@ -1,0 +1,154 @@
+"""Starting, reloading and stopping a real daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import wait_until
+
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from running import Daemon
+
+SLOW = "import time\ndef on_track(event):\n    time.sleep(event['s'])\n"
+
+
+def sleeping(*seconds: float) -> list[dict[str, Any]]:
+    return [
+        {"type": "track", "userId": "u", "messageId": f"{at}-{time.monotonic_ns()}", "s": s}
+        for at, s in enumerate(seconds)
+    ]
+
+
+@pytest.fixture
+def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """What systemd would hear; the watchdog is patient for 0.2 s."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "200000")
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        yield listener
+
+
+def until_heard(listener: socket.socket, word: str) -> None:
+    while not listener.recv(200).decode().startswith(word):
+        pass
+
+
+def test_systemd_hears_ready_watchdog_reloading_and_stopping(
+    own_daemon: Daemon, heard: socket.socket
+) -> None:
+    own_daemon.start()
+    assert heard.recv(200) == b"READY=1"
+    for _ in range(3):
+        assert heard.recv(200) == b"WATCHDOG=1"
+    assert own_daemon.process is not None
+    own_daemon.process.send_signal(signal.SIGHUP)
+    until_heard(heard, "RELOADING=1\nMONOTONIC_USEC=")
+    until_heard(heard, "READY=1")
+    own_daemon.process.terminate()
+    until_heard(heard, "STOPPING=1")
+    assert own_daemon.process.wait(20) == 0
+
+
+def test_a_stop_lets_what_runs_finish_and_hands_the_rest_back(own_daemon: Daemon) -> None:
+    own_daemon.start()
+    with own_daemon.client() as client:
+        client.deploy("slow", SLOW, limits={"concurrency": 1})
+        client.submit("slow", sleeping(0.5, *[0.05] * 30))
+        wait_until(lambda: client.show("slow")["in_flight"])
+    assert own_daemon.stop() == 0
+    own_daemon.start()
+    with own_daemon.client() as client:
+        stored = client.show("slow")["stored"]
+        assert 0 < stored < 31
+        wait_until(lambda: client.show("slow")["stored"] == 0)
+    assert own_daemon.stop() == 0
+
+
+def test_a_stop_waits_no_longer_than_it_may_and_what_ran_runs_again(own_daemon: Daemon) -> None:
+    (own_daemon.folder / "engine.toml").write_text("drain_timeout_s = 0\n")
+    own_daemon.start("--config", str(own_daemon.folder / "engine.toml"))
+    with own_daemon.client() as client:
+        client.deploy("stuck", SLOW, limits={"timeout_ms": 60_000})
+        client.submit("stuck", sleeping(50))
+        wait_until(lambda: client.show("stuck")["in_flight"])
+    begun = time.monotonic()
+    assert own_daemon.stop() == 0
+    assert time.monotonic() - begun < 8
+    own_daemon.start()
+    with own_daemon.client() as client:
+        assert client.show("stuck")["stored"] == 1
+        client.remove("stuck", discard=True)
+    assert own_daemon.stop() == 0
+
+
+def test_a_second_signal_ends_it_at_once(own_daemon: Daemon) -> None:
+    own_daemon.start()
+    assert own_daemon.process is not None
+    with own_daemon.client() as client:
+        client.deploy("stuck", SLOW, limits={"timeout_ms": 60_000})
+        client.submit("stuck", sleeping(50))
+        wait_until(lambda: client.show("stuck")["in_flight"])
+        own_daemon.process.terminate()
+        wait_until(lambda: "stopping" in own_daemon.log.read_text())
+        own_daemon.process.terminate()
+        assert own_daemon.process.wait(5) == 130
+
+
+def test_a_reload_takes_what_it_can_and_says_what_needs_a_restart(own_daemon: Daemon) -> None:
+    config = own_daemon.folder / "engine.toml"
+    config.write_text("timeout_ms = 1000\n")
+    own_daemon.start("--config", str(config))
+    with own_daemon.client() as client:
+        client.deploy("earlier", SLOW)
+        config.write_text('timeout_ms = 2000\nsocket_mode = "0666"\n')
+        hang_up(own_daemon)
+        wait_until(lambda: "restart_needed" in own_daemon.log.read_text())
+        assert "socket_mode" in own_daemon.log.read_text().split("restart_needed")[1]
+        client.deploy("later", SLOW)
+        assert [client.show(name)["limits"]["timeout_ms"] for name in ("earlier", "later")] == [1000, 2000]
+        assert own_daemon.socket.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reload_with_one_wrong_setting_changes_nothing(own_daemon: Daemon) -> None:
+    config = own_daemon.folder / "engine.toml"
+    config.write_text("timeout_ms = 1000\n")
+    own_daemon.start("--config", str(config))
+    with own_daemon.client() as client:
+        config.write_text("timeout_ms = 2000\nspares = 0\n")
+        hang_up(own_daemon)
+        wait_until(lambda: "reload_refused" in own_daemon.log.read_text())
+        assert "spares is a whole number" in own_daemon.log.read_text()
+        client.deploy("later", SLOW)
+        assert client.show("later")["limits"]["timeout_ms"] == 1000
+
+
+def hang_up(daemon: Daemon) -> None:
+    assert daemon.process is not None
+    os.kill(daemon.process.pid, signal.SIGHUP)
+
+
+def test_while_it_stops_submits_are_refused(own_daemon: Daemon) -> None:
+    own_daemon.start()
+    assert own_daemon.process is not None
+    with own_daemon.client() as client:
+        client.deploy("slow", SLOW)
+        client.submit("slow", sleeping(1.5))
+        wait_until(lambda: client.show("slow")["in_flight"])
+        own_daemon.process.terminate()
+        wait_until(lambda: "stopping" in own_daemon.log.read_text())
+        with pytest.raises(EngineError, match=r"stopping|hung up"):
+            client.submit("slow", sleeping(0))
+    assert own_daemon.process.wait(20) == 0
