@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve format lint types imports test check bench
+.PHONY: help setup demo serve format lint types imports test faults check bench
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ imports: $(STAMP) ## the layers of the architecture
 
 test: $(STAMP) ## the test suite
 	$(BIN)/pytest
+
+faults: $(STAMP) ## ten minutes of killed processes, full and slow disks under load; SEED=N repeats a run
+	$(BIN)/python tests/faults/run.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 check: lint types imports test ## all that CI runs
 
