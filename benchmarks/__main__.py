@@ -22,6 +22,7 @@ NAMES = (
     "dedupe",
     "retry_storm",
     "backlog",
+    "fairness",
 )
 
 
