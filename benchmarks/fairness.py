@@ -45,7 +45,7 @@ def _run() -> tuple[float, float]:
         alone = _delays(client)
         client.pause("flooded")
         columns = encode_events(reference_events(100))
-        for _ in client.submit_many("flooded", (columns for _ in range(BACKLOG // 100))):
+        for _ in client.submit_many("flooded", (columns for _ in range(BACKLOG // 100)), dedupe=False):
             pass
         client.resume("flooded")
         beside = _delays(client)
@@ -58,11 +58,11 @@ def _run() -> tuple[float, float]:
 def _delays(client: Client) -> list[float]:
     """Milliseconds, submit to outcome, one after the other."""
     event = encode_events(reference_events(1))
-    client.submit("quiet", event, wait=True)
+    client.submit("quiet", event, wait=True, dedupe=False)
     delays = []
     for _ in range(SAMPLES):
         begun = time.perf_counter()
-        client.submit("quiet", event, wait=True)
+        client.submit("quiet", event, wait=True, dedupe=False)
         delays.append((time.perf_counter() - begun) * 1000)
         time.sleep(EVERY_S)
     return delays

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import admission
-from engine.errors import EngineError, Unavailable
+from engine.errors import EngineError, NotFound, Unavailable
 from engine.journal.contract import Claim
 from engine.model import Chunk, split_chunks
 from engine.records.spans import DUPLICATES
@@ -113,6 +113,13 @@ class Intake:
         for submit in submits:
             lane, count = submit.lane, len(submit.events.sizes)
             limit = lane.destination.limits.queue_events
+            if lane.is_removed:
+                gone = NotFound(
+                    f"{lane.destination.name!r} was removed meanwhile",
+                    remedy="deploy it again, and submit again",
+                )
+                submit.acked(gone, 0)
+                continue
             if limit:
                 stored = lane.uncommitted_events + (await self._journal.depth(lane.destination.id)).stored
                 if count > admission.room(stored=stored, queue_events=limit):
