@@ -153,14 +153,15 @@ class Backlog:
                 return
             for lease in leases:
                 self._queue(lane, lease, lane.waiters.pop(lease.id, []))
-            if not leases and turn == lane.backlog_turn:
-                lane.has_backlog = False
             if len(leases) < LEASE_CHUNKS:
-                due = await self._journal.next_due(lane.destination.id)
-                due_ms = due.get(lane.destination.id)
-                if due_ms is not None and due_ms > self._clock.now_ms():
-                    self.wake(lane, due_ms)
-                elif due_ms is not None:
+                due_ms = (await self._journal.next_due(lane.destination.id)).get(lane.destination.id)
+                if not self._journal.is_writable:
+                    pass  # it answers nothing while outcomes are held: what is there is asked for again
+                elif due_ms is None or due_ms > self._clock.now_ms():
+                    lane.has_backlog = lane.has_backlog and turn != lane.backlog_turn
+                    if due_ms is not None:
+                        self.wake(lane, due_ms)
+                else:
                     lane.has_backlog = True
         finally:
             lane.is_leasing = False

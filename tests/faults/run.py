@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 NAMES: Final = tuple(f"{f.name}-{n}" for f in FUNCTIONS for n in range(f.count))
 LATENCY_S: Final = {f"{f.name}-{n}": f.latency_s for f in FUNCTIONS for n in range(f.count)}
 TURN_S: Final = 0.1
+FAILING: Final = ("flaky", "hanging", "dying", "broken")
 SUBMIT_MAX: Final = 100
 SENDERS: Final = 4
 KINDS: Final = 5
@@ -255,15 +256,12 @@ class FaultRun:
         self.stop()
 
     def _settle(self) -> None:
-        """Until nothing moves any more, or only what fails and waits."""
-        before, deadline = -1, time.monotonic() + 20
+        """Until nothing waits any more but at destinations that fail."""
         with Client(self._socket) as client:
-            while time.monotonic() < deadline:
-                stored = sum(client.show(name)["stored"] for name in NAMES)
-                if stored == before:
-                    return
-                before = stored
-                time.sleep(1.5)
+            moving = [name for name in NAMES if not name.startswith(FAILING)]
+            until(
+                lambda: not any(client.show(name)["stored"] for name in moving), 45, "what works to be done"
+            )
 
 
 def is_zygote(process: psutil.Process) -> bool:

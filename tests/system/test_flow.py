@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,8 +75,11 @@ def test_what_always_fails_is_stopped_probed_and_let_back(client: Client) -> Non
     client.deploy("breaker", source, settings={"broken": True}, limits=limits)
     client.submit("breaker", events(300))
     wait_until(lambda: state_of(client, "breaker") == "open" and not client.show("breaker")["in_flight"])
-    failed = client.show("breaker")["by_code"]["retry"]
-    assert 100 <= failed < 300
+    shown = client.show("breaker")
+    failed = shown["by_code"]["retry"]
+    assert failed >= 100
+    assert shown["at_risk"]["deliveries"] == 300
+    assert shown["at_risk"]["dead_from"] > datetime.now(UTC).isoformat()
     wait_until(lambda: client.show("breaker")["by_code"]["retry"] > failed)
     assert client.show("breaker")["by_code"]["retry"] < failed + 10  # one delivery a probe
     client.deploy("breaker", source, settings={"broken": False}, limits=limits)
