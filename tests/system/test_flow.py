@@ -187,6 +187,24 @@ def test_the_command_line_says_what_state_a_destination_is_in_now(
     assert engine(command, "nobody").returncode == 2
 
 
+def test_a_crowded_destination_leaves_slots_to_those_without_a_worker(own_daemon: Daemon) -> None:
+    (own_daemon.folder / "engine.toml").write_text("workers_max = 16\n")
+    own_daemon.start("--config", str(own_daemon.folder / "engine.toml"))
+    with own_daemon.client() as client:
+        client.deploy(
+            "greedy",
+            "import time\ndef on_track(event):\n    time.sleep(20)\n",
+            limits={"concurrency": 100, "timeout_ms": 60_000},
+        )
+        client.deploy("modest", QUICK)
+        client.submit("greedy", events(100))
+        wait_until(lambda: client.show("greedy")["workers"] == 15)
+        assert client.submit("modest", events(1), wait=True).delivered == 1
+        assert client.show("greedy")["workers"] == 15
+        client.remove("greedy", discard=True)
+    assert own_daemon.stop() == 0
+
+
 def test_a_full_queue_refuses_what_is_submitted_to_it_and_nothing_else(client: Client) -> None:
     client.deploy("narrow", QUICK, limits={"queue_events": 10})
     client.deploy("beside", QUICK)
