@@ -226,23 +226,6 @@ class Core:
             dry_run=dry_run,
         )
 
-    async def at_risk(self, lane: Lane) -> dict[str, Any] | None:
-        """Of a destination that the breaker stopped: how many wait, and from when on the first are dead if they fail again.
-
-        None in other states. Their four hours run, and probes take the oldest first.
-        """
-        if lane.state not in {LaneState.OPEN, LaneState.PROBING}:
-            return None
-        page = await self._journal.deliveries(lane.destination.id, "waiting", limit=shelf.PAGE)
-        accepted_ms = [delivery.accepted_ms for delivery in page.deliveries]
-        accepted_ms += [run.owner.lease.chunk.accepted_ms for run in (*lane.ready, *lane.suspects)]
-        if not accepted_ms:
-            return None
-        now_ms, limits = self._clock.now_ms(), lane.destination.limits
-        first_ms = retrying.last_attempt_from_ms(min(accepted_ms), now_ms, lane.stops, limits)
-        depth = await self._journal.depth(lane.destination.id)
-        return {"deliveries": depth.stored, "dead_from": iso(first_ms)}
-
     # --- Looking
 
     def list_destinations(self) -> list[dict[str, Any]]:
@@ -275,9 +258,6 @@ class Core:
             "settings": [value.name for value in destination.values],
             "limits": {name: getattr(destination.limits, name) for name, _ in LIMIT_OPTIONS},
             "stored": depth.stored,
-            "stopped_since": iso(lane.stops[-1].since_ms) if lane.state in STOPPED_BY_HAND else None,
-            "next_probe": iso(lane.probe_at_ms) if lane.probe_at_ms else None,
-            "at_risk": await self.at_risk(lane),
             "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
             "by_code": lane.record.by_code,
             "today": await self._today(lane),

@@ -60,11 +60,6 @@ def shortest_ms(limits: Limits) -> int:
     return limits.retry_first_ms // 2
 
 
-def last_attempt_from_ms(accepted_ms: int, now_ms: int, stops: Iterable[Stop], limits: Limits) -> int:
-    """From when on a failed attempt of a delivery is its last, if nobody stops its destination until then."""
-    return now_ms + limits.retry_for_s * 1000 - age_of(accepted_ms, now_ms, stops)
-
-
 def age_of(accepted_ms: int, now_ms: int, stops: Iterable[Stop]) -> int:
     """How long a delivery's time for retries has run: since acceptance, without the time its destination was stopped by hand."""
     age_ms = now_ms - accepted_ms

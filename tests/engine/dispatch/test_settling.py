@@ -33,7 +33,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.source = source
         self.clock = SteadyClock(source)
-        self.journal = SqliteJournal.open(path, clock=self.clock)
+        self.journal = SqliteJournal.open(path, clock=self.clock, reserve_bytes=1 << 16)
         self._tasks = Tasks(loop)
         backlog = Backlog(journal=self.journal, clock=self.clock, loop=loop, tasks=self._tasks)
         backlog.is_closed = True  # the test leases
