@@ -258,6 +258,8 @@ class Core:
             "settings": [value.name for value in destination.values],
             "limits": {name: getattr(destination.limits, name) for name, _ in LIMIT_OPTIONS},
             "stored": depth.stored,
+            "stopped_since": iso(lane.stops[-1].since_ms) if lane.state in STOPPED_BY_HAND else None,
+            "next_probe": iso(lane.probe_at_ms) if lane.probe_at_ms else None,
             "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
             "by_code": lane.record.by_code,
             "today": await self._today(lane),

@@ -36,6 +36,7 @@ from engine.client import AsyncClient, Client
 from engine.clock import SystemClock
 from engine.errors import EngineError
 from engine.journal.sqlite import SqliteJournal
+from engine.registry.secrets import Keyring
 from engine.registry.store import Registry
 
 if TYPE_CHECKING:
@@ -102,9 +103,10 @@ class FaultRun:
         at = time.monotonic()
         stored, shelved = self._read_journal()
         self.ledger.kills.append(Kill(at, stored, shelved))
-        registry = Registry.open(self._folder / "registry.db", clock=SystemClock())
-        paused = [destination.name for destination in registry.destinations()]
-        for destination in registry.destinations():
+        keys = Keyring.load(self._folder / "secret.key", "")
+        registry = Registry.open(self._folder / "registry.db", clock=SystemClock(), keys=keys)
+        paused = [destination.name for destination in registry.destinations.all()]
+        for destination in registry.destinations.all():
             registry.stop(destination.id, "paused")
         registry.close()
         self.start()

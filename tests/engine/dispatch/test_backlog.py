@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-VERSION = FunctionVersion(1, 1, "", "f.py", (), b"", "", 0)
+VERSION = FunctionVersion(1, 1, "", "f.py", (), b"", "", 0, "", None)
 
 
 class Bench:
@@ -31,7 +31,7 @@ class Bench:
         self.journal = SqliteJournal.open(path, clock=self.clock, reserve_bytes=1 << 16)
         self.tasks = Tasks(loop)
         self.backlog = Backlog(journal=self.journal, clock=self.clock, loop=loop, tasks=self.tasks)
-        self.lane = Lane(Destination(1, "d", VERSION, b"", {}, Limits(), 0, 0), Recent())
+        self.lane = Lane(Destination(1, "d", "f", VERSION, (), Limits(), 0, 0), Recent())
 
     async def submit(self, *names: str) -> None:
         """A chunk a name, of two events each."""

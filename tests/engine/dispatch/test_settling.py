@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR_MS = 3_600_000
-VERSION = FunctionVersion(1, 1, "", "f.py", (), b"", "", 0)
+VERSION = FunctionVersion(1, 1, "", "f.py", (), b"", "", 0, "", None)
 
 
 class Bench:
@@ -37,7 +37,7 @@ class Bench:
         self._tasks = Tasks(loop)
         backlog = Backlog(journal=self.journal, clock=self.clock, loop=loop, tasks=self._tasks)
         backlog.is_closed = True  # the test leases
-        self.lane = Lane(Destination(1, "d", VERSION, b"", {}, Limits(), 0, 0), Recent())
+        self.lane = Lane(Destination(1, "d", "f", VERSION, (), Limits(), 0, 0), Recent())
         self._settler = Settler(
             lanes={1: self.lane},
             journal=self.journal,
