@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from engine.workers.worker import Worker
 
 ENDING: Final = frozenset({WorkerState.DRAINING, WorkerState.KILLED, WorkerState.STOPPED})
+LOOK_S: Final = 0.1
+WORKERS_LOOKED_AT: Final = 4
 ROOM_UNBOUNDED: Final = 1 << 30
 
 
@@ -109,11 +111,13 @@ class Assigner:
         if not room or (self._is_collecting(lane) and not self._closing(lane).count):
             return
         now = self._clock.monotonic()
+        running_us = max((worker.running_us(now) for worker in usable), default=0.0)
         wanted = scheduling.workers_wanted(
             ready=min(lane.ready_events, room),
             mean=lane.mean_us,
             bound=len(usable),
-            running_us=max((worker.running_us(now) for worker in usable), default=0.0),
+            running_us=running_us,
+            is_blocked=self._is_blocked(lane, usable, max(running_us, lane.mean_us or 0.0), now),
             concurrency=1 if lane.destination.version.has_async else lane.destination.limits.concurrency,
             cpus=self._cpus,
             frame_ms=self.frame_ms,
@@ -124,6 +128,17 @@ class Assigner:
                 return
             usable.append(worker_bound)
             self._give(lane, worker_bound)
+
+    @staticmethod
+    def _is_blocked(lane: Lane, usable: list[Worker], cost_us: float, now: float) -> bool:
+        """Its slow handler waits for something; looked at now and then, at some of its workers."""
+        if cost_us < scheduling.BLOCKING_US:
+            return False
+        if now - lane.looked_at >= LOOK_S and usable:
+            lane.looked_at = now
+            looks = [worker.is_blocked(now) for worker in usable[:WORKERS_LOOKED_AT]]
+            lane.is_blocked = 2 * sum(looks) >= len(looks)
+        return lane.is_blocked
 
     def _give(self, lane: Lane, worker: Worker) -> bool:
         room = self._room(lane)

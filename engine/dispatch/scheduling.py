@@ -37,6 +37,7 @@ def workers_wanted(
     mean: float | None,
     bound: int,
     running_us: float,
+    is_blocked: bool,
     concurrency: int,
     cpus: int,
     frame_ms: int,
@@ -44,7 +45,8 @@ def workers_wanted(
     """How many workers a destination is worth while `ready` events wait and its `bound` workers are full.
 
     `running_us` is how long the longest invocation has been running: an estimate while no outcome is there yet.
-    Fast handlers are bound by the processor, so that more workers than cores would only take turns.
+    Fast handlers are bound by the processor, so that more workers than cores would only take turns; so are slow ones
+    that aren't `is_blocked`: they compute, or wait for a processor that others have.
     """
     if bound == 0:
         return 1
@@ -54,5 +56,5 @@ def workers_wanted(
     backlog_us = ready * cost
     if backlog_us <= frame_ms * 1000 * bound:
         return bound
-    useful = concurrency if cost >= BLOCKING_US else min(concurrency, max(1, cpus - 1))
+    useful = concurrency if is_blocked and cost >= BLOCKING_US else min(concurrency, max(1, cpus - 1))
     return min(useful, bound + max(1, min(ready, bound)))

@@ -42,7 +42,6 @@ FUNCTIONS: Final = (
         f"def on_batch(events):\n{_SAY_ALL}    return [{{'status': 200}} for event in events]\n",
         count=3,
         limits={"batch_wait_ms": 1_000, "batch_size": 400},
-        latency_s=0.5,
     ),
     Function(
         "rejecting",

@@ -194,13 +194,12 @@ class FaultRun:
     # --- Faults
 
     def kill_zygote(self) -> None:
+        """The child of the launcher: all workers die with it."""
         assert self._process is not None
-        children = psutil.Process(self._process.pid).children(recursive=True)
-        zygotes = [
-            process for process in children if process.ppid() != self._process.pid and is_zygote(process)
-        ]
-        if zygotes:
-            self._rng.choice(zygotes).kill()
+        for launcher in psutil.Process(self._process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for zygote in launcher.children():
+                    zygote.kill()
 
     def kill_workers(self) -> None:
         with Client(self._socket) as client:
@@ -260,16 +259,11 @@ class FaultRun:
     def _settle(self) -> None:
         """Until nothing waits any more but at destinations that fail."""
         with Client(self._socket) as client:
-            moving = [name for name in NAMES if not name.startswith(FAILING)]
-            until(
-                lambda: not any(client.show(name)["stored"] for name in moving), 45, "what works to be done"
-            )
-
-
-def is_zygote(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return bool(process.children()) and process.parent() is not None
-    return False
+            names = [name for name in NAMES if not name.startswith(FAILING)]
+            deadline = time.monotonic() + 45
+            while waiting := [shown for name in names if (shown := client.show(name))["stored"]]:
+                assert time.monotonic() < deadline, f"not worked off: {waiting}"
+                time.sleep(0.1)
 
 
 async def read_journal(path: Path, destinations: int) -> tuple[frozenset[str], frozenset[str]]:

@@ -141,10 +141,23 @@ def test_a_worker_gets_one_event_until_it_is_known_how_long_one_takes() -> None:
     assert scheduling.allowance(50_000.0, frame_ms=20, concurrency=16) == 16
 
 
-def wanted(*, ready: int, mean: float | None, bound: int, running_us: float = 0.0) -> int:
+def wanted(
+    *, ready: int, mean: float | None, bound: int, running_us: float = 0.0, is_blocked: bool = True
+) -> int:
     return scheduling.workers_wanted(
-        ready=ready, mean=mean, bound=bound, running_us=running_us, concurrency=16, cpus=2, frame_ms=20
+        ready=ready,
+        mean=mean,
+        bound=bound,
+        running_us=running_us,
+        is_blocked=is_blocked,
+        concurrency=16,
+        cpus=2,
+        frame_ms=20,
     )
+
+
+def test_what_is_slow_for_want_of_a_processor_gets_no_more_workers_than_there_are_processors() -> None:
+    assert wanted(ready=1000, mean=50_000, bound=1, is_blocked=False) == 1
 
 
 def test_slow_handlers_scale_out_to_their_concurrency_and_fast_ones_do_not() -> None:
