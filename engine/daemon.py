@@ -159,10 +159,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             await stop.wait()
             log.info("stopping")
             notify.notify(notify.STOPPING)
-            server.stop_listening()
-            await intake.close()
-            await dispatcher.drain(running.config.drain_timeout_s)
-            server.close()
+            await _drain(server, intake, dispatcher, running.config.drain_timeout_s)
             watchdog.cancel()
         finally:
             audit.cancel()
@@ -182,6 +179,14 @@ def _pool_options(config: Config) -> PoolOptions:
         is_degraded_allowed=config.allow_degraded,
         zygote=Lifetime(config.zygote_forks_max, config.zygote_age_max_h * 3600.0),
     )
+
+
+async def _drain(server: UnixServer, intake: Intake, dispatcher: Dispatcher, timeout_s: float) -> None:
+    """Take nothing new, let what runs end, then hang up."""
+    server.stop_listening()
+    await intake.close()
+    await dispatcher.drain(timeout_s)
+    server.close()
 
 
 async def _watch(journal: SqliteJournal) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import batching, pacing, scheduling
 from engine.dispatch.states import WORKING, LaneState
+from engine.workers.blocked import Sleep
 from engine.workers.states import WorkerState
 from sandbox import wire
 
@@ -65,6 +67,7 @@ class Assigner:
         self._loop = loop
         self._cpus = os.cpu_count() or 1
         self._starved: list[Lane] = []
+        self._sleep: weakref.WeakKeyDictionary[Worker, Sleep] = weakref.WeakKeyDictionary()
 
     @property
     def policy_key(self) -> str:
@@ -129,14 +132,13 @@ class Assigner:
             usable.append(worker_bound)
             self._give(lane, worker_bound)
 
-    @staticmethod
-    def _is_blocked(lane: Lane, usable: list[Worker], cost_us: float, now: float) -> bool:
+    def _is_blocked(self, lane: Lane, usable: list[Worker], cost_us: float, now: float) -> bool:
         """Its slow handler waits for something; looked at now and then, at some of its workers."""
         if cost_us < scheduling.BLOCKING_US:
             return False
         if now - lane.looked_at >= LOOK_S and usable:
             lane.looked_at = now
-            looks = [worker.is_blocked(now) for worker in usable[:WORKERS_LOOKED_AT]]
+            looks = [self._sleep[worker].is_most(now) for worker in usable[:WORKERS_LOOKED_AT]]
             lane.is_blocked = 2 * sum(looks) >= len(looks)
         return lane.is_blocked
 
@@ -261,6 +263,8 @@ class Assigner:
             return None
         self._pool.bind(worker, lane.destination.limits.memory_mib)
         self._load(lane, worker)
+        self._sleep[worker] = Sleep(worker.pid)
+        self._sleep[worker].is_most(now)
         lane.workers.append(worker)
         self.lane_of[worker.id] = lane
         return worker

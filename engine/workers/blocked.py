@@ -9,6 +9,21 @@ from __future__ import annotations
 from pathlib import Path
 
 
+class Sleep:
+    """How a worker spent its time since it was looked at last."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._looked_at = 0.0
+        self._busy_s: float | None = None
+
+    def is_most(self, now: float) -> bool:
+        """Since it was asked last the worker mostly slept. The first answer means nothing."""
+        looked_at, before_s = self._looked_at, self._busy_s
+        self._looked_at, self._busy_s = now, busy_s(self._pid)
+        return is_blocked(now - looked_at, before_s, self._busy_s)
+
+
 def busy_s(pid: int) -> float | None:
     """Seconds that a process (its first thread) has run or waited for a processor. None where the kernel doesn't say."""
     try:

@@ -15,8 +15,6 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from engine.workers.holdings import Holdings
-from engine.workers import blocked
-
 from engine.workers.outbox import Outbox
 from engine.workers.progress import GRACE_MS, Progress
 from engine.workers.states import LIVE, WorkerState, check_transition
@@ -64,7 +62,6 @@ class Worker:
         self.idle_since = 0.0
         self.loading_until: float | None = None
         self.bound_at = 0.0
-        self._busy: tuple[float, float | None] = (0.0, None)
         self.baseline_bytes = 0
         self.used_bytes = 0
         self.were_caches_dropped = False
@@ -120,7 +117,6 @@ class Worker:
         self.become(WorkerState.LOADING)
         self.listener, self.bound_to = listener, bound_to
         self.bound_at = self.bound_at or now
-        self._busy = (now, blocked.busy_s(self.pid))
         self.timeout_ms = frame.timeout_ms
         self._owes_code = frame.source is not None
         compile_ms = COMPILE_MS_MAX if self._owes_code else 0
@@ -222,19 +218,9 @@ class Worker:
         return int.from_bytes(self._fds.page[offset : offset + 8], "little")
 
     def running_us(self, now: float) -> float:
-        """How long the worker has been without progress, if it holds anything.
-
-        The page is looked at again: a supervisor that is late would take its own lateness for the worker's.
-        """
-        if not self.in_flight or self.loading_until is not None or self.page_index() != self._progress.index:
-            return 0.0
-        return (now - self._progress.moved_at) * 1e6
-
-    def is_blocked(self, now: float) -> bool:
-        """Since this was asked last it mostly slept: it waits for something other than a processor."""
-        (asked_at, before_s), busy_s = self._busy, blocked.busy_s(self.pid)
-        self._busy = (now, busy_s)
-        return blocked.is_blocked(now - asked_at, before_s, busy_s)
+        """How long it has been without progress, if it holds anything. The page is looked at anew: the supervisor may be what is late."""
+        is_still = self.in_flight and self.loading_until is None and self.page_index() == self._progress.index
+        return (now - self._progress.moved_at) * 1e6 if is_still else 0.0
 
     # --- Pipes
 

@@ -16,13 +16,14 @@ from engine.dispatch.tasks import Tasks
 from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk, Destination, FunctionVersion, Limits, Stop
-from engine.records.recent import Recent
+from engine.records.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 HOUR_MS = 3_600_000
+RECORD = Record(1, became_dirty=lambda _record: None, keep=lambda _record, _attempt: None)
 VERSION = FunctionVersion(1, 1, "", "f.py", (), b"", "", 0, "", None)
 
 
@@ -37,7 +38,7 @@ class Bench:
         self._tasks = Tasks(loop)
         backlog = Backlog(journal=self.journal, clock=self.clock, loop=loop, tasks=self._tasks)
         backlog.is_closed = True  # the test leases
-        self.lane = Lane(Destination(1, "d", "f", VERSION, (), Limits(), 0, 0), Recent())
+        self.lane = Lane(Destination(1, "d", "f", VERSION, (), Limits(), 0, 0), RECORD)
         self._settler = Settler(
             lanes={1: self.lane},
             journal=self.journal,
