@@ -106,10 +106,13 @@ class AsyncClient:
         *,
         wait: bool = False,
         dedupe: bool = True,
+        to_source: bool = False,
     ) -> SubmitResult:
         """Send events; returns when they are durable, with `wait` when each has had its first outcome.
 
-        With `dedupe` an event whose `messageId` the destination has accepted before is counted, and not delivered.
+        `name` is a destination's; with `to_source` a source's, which feeds all that are connected to it: outcomes are
+        counted by destination then. With `dedupe` an event whose `messageId` was accepted there before is counted, and
+        not delivered.
         Nothing is sent if one is invalid: raises `InvalidEvent` with its index. If the daemon refuses a later part of
         many events, the error's `data["accepted"]` is the number of those it has.
         """
@@ -117,7 +120,9 @@ class AsyncClient:
         columns = events if isinstance(events, wire.Events) else encode_events(events)
         total = SubmitResult()
         try:
-            async for result in self.submit_many(name, split_chunks(columns), wait=wait, dedupe=dedupe):
+            async for result in self.submit_many(
+                name, split_chunks(columns), wait=wait, dedupe=dedupe, to_source=to_source
+            ):
                 total.add(result)
         except EngineError as error:
             error.data["accepted"] = total.accepted + total.duplicates
@@ -132,6 +137,7 @@ class AsyncClient:
         *,
         wait: bool = False,
         dedupe: bool = True,
+        to_source: bool = False,
         window: int = WINDOW,
     ) -> AsyncIterator[SubmitResult]:
         """Each batch as a submit of its own, pipelined; their results in order. Up to `window` are under way.
@@ -143,7 +149,9 @@ class AsyncClient:
             for batch in batches:
                 columns = batch if isinstance(batch, wire.Events) else encode_events(batch)
                 if columns.sizes:
-                    under_way.append(await self._send_submit(name, columns, wait=wait, dedupe=dedupe))
+                    under_way.append(
+                        await self._send_submit(name, columns, wait=wait, dedupe=dedupe, to_source=to_source)
+                    )
                 while under_way and (len(under_way) >= window or under_way[0][1].is_done):
                     yield await self._submitted(under_way)
             while under_way:
@@ -153,7 +161,7 @@ class AsyncClient:
                 self._session.close(request_id)
 
     async def _send_submit(
-        self, name: str, columns: wire.Events, *, wait: bool, dedupe: bool
+        self, name: str, columns: wire.Events, *, wait: bool, dedupe: bool, to_source: bool
     ) -> tuple[int, Submission, asyncio.Event]:
         submission, done = Submission(wait), asyncio.Event()
 
@@ -164,7 +172,9 @@ class AsyncClient:
 
         request_id = self._session.open(take)
         try:
-            await self._send(pack_submit(request_id, name, columns, wait=wait, dedupe=dedupe))
+            await self._send(
+                pack_submit(request_id, name, columns, wait=wait, dedupe=dedupe, to_source=to_source)
+            )
         except BaseException:
             self._session.close(request_id)
             raise
@@ -236,6 +246,11 @@ class AsyncClient:
         """End a pause, a quarantine, or what the circuit breaker closed. Raises `NotFound`."""
         resumed: dict[str, Any] = await self.call("resume", name=name)
         return resumed
+
+    async def usage(self, *, since_ms: int | None = None, until_ms: int | None = None) -> Rows:
+        """By day, function and destination, the newest day first: {day, function, destination, invocations, events, busy_us}."""
+        rows: Rows = await self.call("usage", **given(since_ms=since_ms, until_ms=until_ms))
+        return rows
 
     async def stats(self) -> dict[str, Any]:
         """The daemon as a whole."""

@@ -108,10 +108,13 @@ class Client:
         *,
         wait: bool = False,
         dedupe: bool = True,
+        to_source: bool = False,
     ) -> SubmitResult:
         """Send events; returns when they are durable, with `wait` when each has had its first outcome.
 
-        With `dedupe` an event whose `messageId` the destination has accepted before is counted, and not delivered.
+        `name` is a destination's; with `to_source` a source's, which feeds all that are connected to it: outcomes are
+        counted by destination then. With `dedupe` an event whose `messageId` was accepted there before is counted, and
+        not delivered.
         Nothing is sent if one is invalid: raises `InvalidEvent` with its index. If the daemon refuses a later part of
         many events (its disk is full, say), the error's `data["accepted"]` is the number of those it has.
         """
@@ -119,7 +122,9 @@ class Client:
         columns = events if isinstance(events, wire.Events) else encode_events(events)
         total = SubmitResult()
         try:
-            for result in self.submit_many(name, split_chunks(columns), wait=wait, dedupe=dedupe):
+            for result in self.submit_many(
+                name, split_chunks(columns), wait=wait, dedupe=dedupe, to_source=to_source
+            ):
                 total.add(result)
         except EngineError as error:
             error.data["accepted"] = total.accepted + total.duplicates
@@ -134,6 +139,7 @@ class Client:
         *,
         wait: bool = False,
         dedupe: bool = True,
+        to_source: bool = False,
         window: int = WINDOW,
     ) -> Iterator[SubmitResult]:
         """Each batch as a submit of its own, pipelined; their results in order. Up to `window` are under way.
@@ -155,7 +161,9 @@ class Client:
                     request_id = self._session.open(submission.take)
                     under_way.append((request_id, submission))
                     if columns.sizes:
-                        self._unsent += pack_submit(request_id, name, columns, wait=wait, dedupe=dedupe)
+                        self._unsent += pack_submit(
+                            request_id, name, columns, wait=wait, dedupe=dedupe, to_source=to_source
+                        )
                 if under_way and not under_way[0][1].is_done:
                     self._exchange()
                 while under_way and under_way[0][1].is_done:
@@ -225,6 +233,11 @@ class Client:
         """End a pause, a quarantine, or what the circuit breaker closed. Raises `NotFound`."""
         resumed: dict[str, Any] = self.call("resume", name=name)
         return resumed
+
+    def usage(self, *, since_ms: int | None = None, until_ms: int | None = None) -> Rows:
+        """By day, function and destination, the newest day first: {day, function, destination, invocations, events, busy_us}."""
+        rows: Rows = self.call("usage", **given(since_ms=since_ms, until_ms=until_ms))
+        return rows
 
     def stats(self) -> dict[str, Any]:
         """The daemon as a whole."""

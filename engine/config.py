@@ -40,6 +40,7 @@ class Config:
     socket: str = _text("", "path of the Unix socket; engine.sock in the data directory")
     socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket, octal", base=8)
     secret_key_file: str = _text("", "where the key of secrets lives; secret.key in the data directory")
+    workspace: str = _text("main", "how `integrations` objects name this installation: Name (main)")
     spares: int = _int(4, 1, 64, "jailed workers kept ready ahead of need")
     workers_max: int = _int(256, 1, 4096, "bound workers at once")
     timeout_ms: int = _int(

@@ -116,6 +116,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             journal=journal,
             pool=pool,
             open_settings=registry.destinations.open_settings,
+            used=registry.usage.add,
             clock=clock,
             rng=random.Random(),  # noqa: S311  jitter, not secrets
             loop=loop,
@@ -131,11 +132,12 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             intake=intake,
             clock=clock,
             limits=lambda limits: check_limits(limits, running.config.limits),
+            workspace=running.config.workspace,
         )
         dispatcher.on_version_compiled(core.version_compiled)
         dispatcher.gate.on_quarantined = core.quarantined
         server = UnixServer(core, Path(config.socket), config.socket_mode)
-        audit = loop.create_task(registry.audit.keep_flushing())
+        flushing = loop.create_task(registry.keep_flushing())
 
         def apply(config: Config) -> None:
             configure_log(log_format=config.log_format, level=config.log_level)
@@ -162,7 +164,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             await _drain(server, intake, dispatcher, running.config.drain_timeout_s)
             watchdog.cancel()
         finally:
-            audit.cancel()
+            flushing.cancel()
             await pool.stop()
             await records.close()
             await journal.close()

@@ -79,6 +79,10 @@ class Sources(Generic[One, Many]):
         arguments = given(samples_kept=samples_kept, remove_key=remove_key)
         return self._call("source.update", name=name, add_key=add_key, **arguments)  # type: ignore[no-any-return]
 
+    def samples(self, name: str, event_type: str | None = None) -> Many:
+        """The last events that it sent, of all types or of one; msgpack each (bytes)."""
+        return self._call("source.samples", name=name, **given(type=event_type))  # type: ignore[no-any-return]
+
     def remove(self, name: str) -> One:
         """Forget it; what it has sent is delivered all the same."""
         return self._call("source.remove", name=name)  # type: ignore[no-any-return]

@@ -161,7 +161,9 @@ def absent(path: str, reason: object) -> Unavailable:
     return Unavailable(f"no daemon answers on {path} ({reason})", remedy=ABSENT_REMEDY)
 
 
-def pack_submit(request_id: int, name: str, events: wire.Events, *, wait: bool, dedupe: bool) -> bytes:
+def pack_submit(
+    request_id: int, name: str, events: wire.Events, *, wait: bool, dedupe: bool, to_source: bool
+) -> bytes:
     """The frame's bytes. Raises `UsageError` for more than one frame takes."""
     if len(events.sizes) > wire.SUBMIT_EVENTS_MAX:
         raise UsageError(
@@ -169,6 +171,7 @@ def pack_submit(request_id: int, name: str, events: wire.Events, *, wait: bool, 
             remedy="send smaller batches, or let `submit` cut them",
         )
     flags = (frames.SUBMIT_WAIT if wait else 0) | (0 if dedupe else frames.SUBMIT_NO_DEDUPE)
+    flags |= frames.SUBMIT_TO_SOURCE if to_source else 0
     return _within_limit(frames.Submit(request_id, name, flags, *events).pack())
 
 

@@ -19,7 +19,6 @@ chunk, 512 KiB a chunk); the others follow from them.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import struct
 import sys
@@ -206,6 +205,8 @@ def sample_position(message_id: str, body: bytes) -> int:
     The same message id (without one: the same body) stands at the same place, in the supervisor, in every worker and in
     every attempt.
     """
+    import hashlib  # noqa: PLC0415  it loads OpenSSL, which clients don't need
+
     digest = hashlib.blake2b(message_id.encode() or body, digest_size=8).digest()
     return int.from_bytes(digest, "big") % SAMPLE_POSITIONS
 

@@ -1,4 +1,4 @@
-"""`make demo`: a daemon in a temporary directory, a function, 1,382 recorded events, a table of what became of them."""
+"""`make demo`: two sources, three destinations with filters, one of them batching; 1,382 recorded events, and what became of them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,56 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import daemon, recorded_events
 
-SOURCE = Path(__file__).with_name("function.py")
-SETTINGS = {"project": "shop", "price_max": 90}
+if TYPE_CHECKING:
+    from engine.client import Client
+
+HERE = Path(__file__).parent
+SOURCES = ("web", "server")
+DESTINATIONS: dict[str, dict[str, Any]] = {
+    "analytics": {
+        "file": "function.py",
+        "settings": {"project": "shop", "price_max": 90},
+        "filter": 'drop if type = "page" and name = "Home"',
+    },
+    "revenue": {
+        "file": "revenue.py",
+        "settings": {"apiKey": "not a real key"},
+        "filter": 'type = "track" and event match "Order*"\nremove context.ip, properties.coupon',
+    },
+    "warehouse": {
+        "file": "warehouse.py",
+        "limits": {"batch_size": 50, "batch_wait_ms": 200},
+        "filter": 'sample 50% if type = "page" or type = "screen"',
+    },
+}
 
 
 def main() -> int:
-    """Print outcomes by type and code, and events a second; 0 if the daemon stopped cleanly."""
+    """Print outcomes by type and code, a row a destination, and events a second; 0 if the daemon stopped cleanly."""
     events = recorded_events()
     with daemon() as (client, process):
-        deployed = client.deploy("analytics", SOURCE.read_text("utf-8"), settings=SETTINGS)
-        handlers = ", ".join(handler["name"] for handler in deployed["handlers"])
-        print(f"deployed analytics, version {deployed['version']}: {handlers}")
+        set_up(client)
         by_type: Counter[tuple[str, str]] = Counter()
         begun = time.perf_counter()
-        results = client.submit_many("analytics", ([event] for event in events), wait=True)
-        for event, result in zip(events, results, strict=True):
-            (code,) = result.by_code
-            by_type[event["type"], code] += 1
+        half = len(events) // 2
+        for source, sent in zip(SOURCES, (events[:half], events[half:]), strict=True):
+            batches = ([event] for event in sent)
+            results = client.submit_many(source, batches, wait=True, to_source=True)
+            for event, result in zip(sent, results, strict=True):
+                by_type.update({(event["type"], code): count for code, count in result.by_code.items()})
         elapsed_s = time.perf_counter() - begun
-        print(f"\n{'type':10} {'outcome':24} {'events':>6}")
+        print(f"\n{'type':10} {'outcome':24} {'deliveries':>10}")
         for (kind, code), count in sorted(by_type.items()):
-            print(f"{kind:10} {code:24} {count:>6}")
-        rate = len(events) / elapsed_s
+            print(f"{kind:10} {code:24} {count:>10}")
+        print_destinations(client)
+        deliveries = sum(by_type.values())
         print(
-            f"\n{len(events)} events in {elapsed_s:.2f} s: {rate:,.0f} events/s, one event a submit, durable"
+            f"\n{len(events)} events, {deliveries} deliveries in {elapsed_s:.2f} s: {len(events) / elapsed_s:,.0f} events/s,"
+            " one event a submit, durable"
         )
         failure = next((line for line in client.logs("analytics") if line["error"]), None)
         if failure is not None:
@@ -44,6 +67,39 @@ def main() -> int:
         status = process.wait(30)
     print(f"the daemon stopped with status {status}")
     return status
+
+
+def set_up(client: Client) -> None:
+    """Make the sources, deploy the destinations."""
+    for source in SOURCES:
+        made = client.sources.create(source)
+        print(f"source {source}, write key {made['write_keys'][0]}")
+    for name, about in DESTINATIONS.items():
+        code = (HERE / about["file"]).read_text("utf-8")
+        deployed = client.deploy(
+            name,
+            code,
+            settings=about.get("settings", {}),
+            limits=about.get("limits", {}),
+            filter=about["filter"],
+            sources=SOURCES,
+        )
+        handlers = ", ".join(handler["name"] for handler in deployed["handlers"])
+        print(f"deployed {name}, version {deployed['version']}: {handlers}")
+
+
+def print_destinations(client: Client) -> None:
+    """A row a destination. What it received ends as filtered, delivered, dropped by its own code, or failed."""
+    print(
+        f"\n{'destination':12} {'received':>9} {'filtered':>9} {'delivered':>9} {'dropped':>9} {'failed':>9}"
+    )
+    for name in DESTINATIONS:
+        codes = dict(client.show(name)["by_code"])
+        received = sum(codes.values())
+        filtered, delivered = codes.pop("filtered", 0), codes.pop("delivered", 0)
+        dropped = codes.pop("dropped", 0) + codes.pop("unsupported_event_type", 0)
+        failed = sum(codes.values())
+        print(f"{name:12} {received:>9} {filtered:>9} {delivered:>9} {dropped:>9} {failed:>9}")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import Field
 
-from engine.api.requests import Filename, Name, Named, Nothing, Operation, Request, Settings, Source
+from engine.api.requests import (
+    TIME_MS_MAX,
+    Filename,
+    Name,
+    Named,
+    Nothing,
+    Operation,
+    Request,
+    Settings,
+    Source,
+)
 from engine.filters.parsing import SOURCE_CHARS_MAX as FILTER_CHARS_MAX
+from sandbox.wire import EVENT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -123,11 +134,21 @@ class SettingUpdate(Named):
     settings: Settings
 
 
-class Audit(Request):
+class Span(Request):
     """A time."""
 
-    since_ms: Annotated[int, Field(ge=0)] = 0
-    until_ms: Annotated[int, Field(ge=0)] | None = None
+    since_ms: Annotated[int, Field(ge=0, le=TIME_MS_MAX)] = 0
+    until_ms: Annotated[int, Field(ge=0, le=TIME_MS_MAX)] | None = None
+
+
+class SourceSamples(Named):
+    """A source, and of which type its events are wanted."""
+
+    type: Annotated[str, Field(pattern=f"^({'|'.join(EVENT_TYPES)})$")] | None = None
+
+
+async def _samples(core: Core, request: SourceSamples) -> Any:
+    return core.samples(**request.arguments())
 
 
 def _passed_to(path: str) -> Callable[[Core, Request], Any]:
@@ -141,7 +162,7 @@ def _passed_to(path: str) -> Callable[[Core, Request], Any]:
     return call
 
 
-async def _audit(core: Core, request: Audit) -> AsyncIterator[dict[str, Any]]:
+async def _audit(core: Core, request: Span) -> AsyncIterator[dict[str, Any]]:
     for entry in core.control.audit(**request.arguments()):
         yield entry
 
@@ -152,6 +173,7 @@ CONTROL_OPERATIONS: Final[dict[str, Operation]] = {
     "source.list": Operation(Nothing, _passed_to("sources.list")),
     "source.show": Operation(Named, _passed_to("sources.show")),
     "source.update": Operation(SourceUpdate, _passed_to("sources.update")),
+    "source.samples": Operation(SourceSamples, _samples),
     "source.remove": Operation(Named, _passed_to("sources.remove")),
     "function.save": Operation(FunctionSave, _passed_to("functions.save")),
     "function.deploy": Operation(FunctionDeploy, _passed_to("functions.deploy")),
@@ -168,5 +190,6 @@ CONTROL_OPERATIONS: Final[dict[str, Operation]] = {
     "setting.update": Operation(SettingUpdate, _passed_to("destinations.update")),
     "key.list": Operation(Nothing, _passed_to("show_keys")),
     "key.rotate": Operation(Nothing, _passed_to("rotate_key")),
-    "audit": Operation(Audit, _audit, is_stream=True),
+    "usage": Operation(Span, _passed_to("usage")),
+    "audit": Operation(Span, _audit, is_stream=True),
 }

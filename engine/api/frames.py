@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUBMIT_WAIT: Final = 1
-SUBMIT_NO_DEDUPE: Final = 2
 """Send `Settled` once every event has had its first outcome."""
+SUBMIT_NO_DEDUPE: Final = 2
+"""Deliver what was accepted before, too."""
+SUBMIT_TO_SOURCE: Final = 4
+"""The name is a source's: its events go to all destinations that are connected."""
 MAP_ITEMS_MAX: Final = 2_500
 CONNECTION_ID: Final = -1
 """The id of an `Error` that concerns the connection itself, and ends it."""
@@ -35,7 +38,7 @@ class Hello(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Submit(Frame):
-    """Events for one destination, as columns; all are accepted or none."""
+    """Events for one destination or from one source, as columns; all are accepted or none."""
 
     KIND = 1
     id: int

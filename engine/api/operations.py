@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, Field, ValidationError
 
 from engine.api.control import CONTROL_OPERATIONS
-from engine.api.requests import Filename, Name, Named, Nothing, Operation, Request, Settings, Source
+from engine.api.requests import (
+    TIME_MS_MAX,
+    Filename,
+    Name,
+    Named,
+    Nothing,
+    Operation,
+    Request,
+    Settings,
+    Source,
+)
 from engine.dispatch.shelf import delivery_id
 from engine.errors import UsageError
 from engine.events import encode_events
@@ -21,8 +31,6 @@ if TYPE_CHECKING:
     from engine.dispatch.core import Core
 
 
-TIME_MS_MAX: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999."""
 LOGS_MAX: Final = 10_000
 """Attempts of one call of `logs`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -22,6 +22,10 @@ class Request(BaseModel):
     def arguments(self) -> dict[str, Any]:
         """The fields as keywords of what is called."""
         return {name.rstrip("_"): getattr(self, name) for name in type(self).model_fields}
+
+
+TIME_MS_MAX: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 
 
 def _nameable(name: str) -> str:

@@ -224,6 +224,7 @@ class Connection(asyncio.Protocol):
                 lambda error, duplicates: self._acked(request_id, count, duplicates, error),
                 tally,
                 is_deduped=not frame.flags & frames.SUBMIT_NO_DEDUPE,
+                to_source=bool(frame.flags & frames.SUBMIT_TO_SOURCE),
             )
         except wire.WireError as error:
             self.reply_error(

@@ -30,8 +30,10 @@ _BLANK: Final = re.compile(r"[ \t\n\r]*")
 
 
 @click.command("submit")
-@click.argument("name")
-@click.argument("file", default="-")
+@click.argument("arguments", nargs=-1, metavar="[NAME] [FILE]")
+@click.option(
+    "--source", metavar="SOURCE", help="From this source, to all that are connected; without NAME then."
+)
 @click.option("--wait", is_flag=True, help="Until every event has had its first outcome.")
 @click.option("--skip-invalid", is_flag=True, help="Send the valid events even if others are not.")
 @click.option(
@@ -39,10 +41,17 @@ _BLANK: Final = re.compile(r"[ \t\n\r]*")
 )
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 def submit_command(
-    name: str, file: str, *, wait: bool, skip_invalid: bool, no_dedupe: bool, is_json: bool
+    arguments: tuple[str, ...],
+    *,
+    source: str | None,
+    wait: bool,
+    skip_invalid: bool,
+    no_dedupe: bool,
+    is_json: bool,
 ) -> int:
-    """Send events to a destination: a JSON object, a JSON array or NDJSON, from FILE or standard input."""
+    """Send events to the destination NAME, or from a source: a JSON object, an array or NDJSON, from FILE or standard input."""
     begun = time.monotonic()
+    name, file = _addressed(arguments, source)
     with Client() as client, _opened(file) as stream:
         survey = _check(stream)
         if survey.refused and not skip_invalid:
@@ -53,7 +62,8 @@ def submit_command(
                 remedy="mend them, or send the others with --skip-invalid",
             )
         stream.seek(0)
-        total = _send(client, name, stream, survey.valid, wait=wait, dedupe=not no_dedupe)
+        options = {"wait": wait, "dedupe": not no_dedupe, "to_source": source is not None}
+        total = _send(client, name, stream, survey.valid, options)
     total.elapsed_ms = round((time.monotonic() - begun) * 1000, 3)
     _report(total, survey, wait=wait, is_json=is_json)
     if total.retrying:
@@ -68,13 +78,23 @@ def _after_blank(text: str, at: int) -> int:
     return blank.end()
 
 
-def _send(
-    client: Client, name: str, stream: IO[bytes], count: int, *, wait: bool, dedupe: bool
-) -> SubmitResult:
+def _addressed(arguments: tuple[str, ...], source: str | None) -> tuple[str, str]:
+    """Whom the events are for, and the file they come from. Raises `UsageError`."""
+    *names, file = arguments if len(arguments) + (source is not None) > 1 else (*arguments, "-")
+    names += [source] if source is not None else []
+    if len(names) != 1:
+        raise UsageError(
+            "submit wants one destination, or --source with a source, and at most one file",
+            remedy="engine submit NAME [FILE], or engine submit --source SOURCE [FILE]",
+        )
+    return names[0], file
+
+
+def _send(client: Client, name: str, stream: IO[bytes], count: int, options: dict[str, bool]) -> SubmitResult:
     """Submit what can be sent, with a progress bar if somebody is there to see it."""
     total = SubmitResult()
-    if not count:
-        client.show(name)  # a destination that doesn't exist is an error of an empty file too
+    if not count:  # one that doesn't exist is an error of an empty file too
+        _ = client.sources.show(name) if options["to_source"] else client.show(name)
     bar: Any = (
         click.progressbar(length=count, label=f"to {output.clean(name)}", file=sys.stderr)
         if sys.stderr.isatty()
@@ -82,7 +102,7 @@ def _send(
     )
     try:
         with bar:
-            for result in client.submit_many(name, _batches(stream), wait=wait, dedupe=dedupe):
+            for result in client.submit_many(name, _batches(stream), **options):
                 total.add(result)
                 if sys.stderr.isatty():
                     bar.update(result.accepted + result.duplicates)

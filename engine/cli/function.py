@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgpack
 
 from engine.cli import inputs, options, output
 from engine.errors import FunctionRefused, UsageError
@@ -22,6 +23,7 @@ _TEMPLATES: Final = Path(__file__).parent.parent / "templates"
     "--event", "event_path", type=click.Path(path_type=Path), help="A JSON object, or an array of them."
 )
 @click.option("--sample", type=click.Choice(EVENT_TYPES), help="A sample event of this type.")
+@click.option("--from", "source", metavar="SOURCE", help="What this source sent last (asks the daemon).")
 @click.option(
     "--batch", "batch_path", type=click.Path(path_type=Path), help="A JSON array of events for on_batch."
 )
@@ -33,6 +35,7 @@ def test_command(
     file: Path,
     event_path: Path | None,
     sample: str | None,
+    source: str | None,
     batch_path: Path | None,
     assignments: tuple[str, ...],
     settings_path: Path | None,
@@ -40,31 +43,51 @@ def test_command(
     **limits: int | None,
 ) -> int:
     """Run a function on events in a jailed worker, without a daemon. Alone: a sample event for each handler."""
-    if sum(given is not None for given in (event_path, sample, batch_path)) > 1:
-        raise UsageError("--event, --sample and --batch exclude each other", remedy="give one of them")
-    source = inputs.read_text(file)
-    manifest = inputs.read_manifest(file, source)
+    if sum(given is not None for given in (event_path, sample, source, batch_path)) > 1:
+        raise UsageError(
+            "--event, --sample, --from and --batch exclude each other", remedy="give one of them"
+        )
+    code = inputs.read_text(file)
+    manifest = inputs.read_manifest(file, code)
     settings = inputs.join_settings(manifest, settings_path, assignments)
     chosen = inputs.join_limits(limits, manifest)
+    groups = _sent_by(source, code) if source is not None else _groups(code, event_path, sample, batch_path)
     events: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     try:
-        for group, is_batch in _groups(source, event_path, sample, batch_path):
+        for group, is_batch in groups:
             events += group
-            results += _run(file, source, group, settings=settings, limits=chosen, batch=is_batch)
+            results += _run(file, code, group, settings=settings, limits=chosen, batch=is_batch)
     except FunctionRefused as error:
         if is_json:
             output.as_json(_refused(error))
         else:
-            output.diagnostics(error.data, str(file), source)
+            output.diagnostics(error.data, str(file), code)
             click.echo(f"engine: {output.clean(error.message)}", err=True)
         return 1
     if is_json:
         output.as_json(results[0] if len(results) == 1 else {"results": results})
     else:
         for event, result in zip(events, results, strict=True):
-            _show_result(event, result, file, source)
+            _show_result(event, result, file, code)
     return 0 if all(result["ok"] for result in results) else 1
+
+
+def _sent_by(source: str, code: str) -> list[tuple[list[dict[str, Any]], bool]]:
+    """What a source sent last, of the types that the code handles. Raises `UsageError` if there is nothing."""
+    from engine.client import Client  # noqa: PLC0415  only now: other tests need no daemon
+
+    with Client() as client:
+        events = [msgpack.unpackb(body) for body in client.sources.samples(source)]
+    handled = [event for event in events if _defines(code, event["type"]) or _defines(code, "batch")]
+    if not handled:
+        raise UsageError(
+            f"{source} has sent nothing lately that {'any' if not events else 'this'} function handles",
+            remedy="send something, or try --sample TYPE; `engine source show` says how many events are kept",
+        )
+    singles = [event for event in handled if _defines(code, event["type"])]
+    groups = [(singles, False)] if singles else []
+    return [*groups, (handled, True)] if _defines(code, "batch") else groups
 
 
 def _groups(

@@ -36,10 +36,12 @@ COMMANDS: Final = {
     ),
     "setting": ("engine.cli.control.destination", "Values that functions read: list, show, update, remove."),
     "key": ("engine.cli.control.key", "What secrets are sealed under: list, rotate."),
+    "usage": ("engine.cli.control.key", "Show what functions have used, by day."),
     "audit": ("engine.cli.control.key", "List who changed what."),
     "health": ("engine.cli.look", "Show which destinations are well; exit status 1 if one is failing."),
     "stats": ("engine.cli.look", "Show what the daemon has done."),
     "workers": ("engine.cli.look", "Show the worker processes."),
+    "completion": ("engine.cli.completion", "Print shell completion for bash, zsh or fish."),
 }
 
 

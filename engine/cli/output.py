@@ -140,10 +140,16 @@ def changes(value: dict[str, Any], text: str, *, is_json: bool) -> None:
     click.echo(text)
     for change in value["changes"]:
         before, after = change.get("before"), change.get("after")
-        arrow = f": {clean(before)} → {clean(after)}" if before is not None or after is not None else ""
+        arrow = f": {_brief(before)} → {_brief(after)}" if before is not None or after is not None else ""
         click.echo(f"  {clean(change['what'])}{arrow}")
         for line in change.get("diff", ()):
             click.echo(f"    {clean(line)}")
+
+
+def _brief(value: Any) -> str:
+    if value is None or value in ("", []):
+        return "none"
+    return clean(", ".join(map(str, value)) if isinstance(value, list) else value)
 
 
 def handlers(rows: Sequence[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import structlog
 from engine.control.destinations import Destinations
 from engine.control.functions import Functions
 from engine.control.sources import Sources
-from engine.dispatch.shown import iso
+from engine.dispatch.shown import Rows, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,10 +78,15 @@ class Control:
     def finish_rotation(self) -> int:
         """Seal anew what is under another key than the current one, then forget the others. Raises `ConfigurationError`."""
         resealed = self._registry.destinations.reseal()
-        for destination in self._registry.destinations.all():
-            self._resealed(destination)
+        if resealed:
+            for destination in self._registry.destinations.all():
+                self._resealed(destination)
         self._keys.drop_old_keys()
         return resealed
+
+    def usage(self, *, since_ms: int = 0, until_ms: int | None = None) -> Rows:
+        """What was used, by day, function and destination: the newest day first."""
+        return self._registry.usage.rows(since_ms=since_ms, until_ms=until_ms)
 
     def audit(self, *, since_ms: int = 0, until_ms: int | None = None) -> Iterator[dict[str, Any]]:
         """What was changed and opened, the oldest first."""

@@ -139,7 +139,7 @@ class Destinations:
         }
 
     def _check_sources(self, names: Sequence[str]) -> None:
-        known = {source.name for source in self._registry.sources.all()}
+        known = self._registry.sources.names()
         for name in names:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)

@@ -10,7 +10,8 @@ import structlog
 
 from engine.control.control import Control
 from engine.dispatch import health, shelf
-from engine.dispatch.intake import Submit
+from engine.dispatch.fanout import Fanout
+from engine.dispatch.intake import Portion, Submit
 from engine.dispatch.lane import Lane
 from engine.dispatch.shown import handler_map, iso
 from engine.dispatch.states import STOPPED_BY_HAND, LaneState
@@ -56,6 +57,7 @@ class Core:
         intake: Intake,
         clock: Clock,
         limits: Callable[[Mapping[str, int]], Limits],
+        workspace: str,
     ) -> None:
         self._registry = registry
         self._journal = journal
@@ -67,6 +69,7 @@ class Core:
         self._limits = limits
         self._by_name: dict[str, Lane] = {}
         self._started = clock.monotonic()
+        self._fanout = Fanout(dispatcher.lanes, workspace)
         self.control = Control(
             registry,
             keys,
@@ -75,14 +78,16 @@ class Core:
             limits=limits,
             changed=self.changed,
             resealed=self.resealed,
-            sources_changed=lambda: None,
+            sources_changed=self._take_sources,
         )
         self._tasks = Tasks(asyncio.get_running_loop())
 
     async def recover(self) -> None:
         """Take up every destination, and what the journal still holds of it."""
+        self._take_sources()
         for destination in self._registry.destinations.all():
             self._open_lane(destination)
+            self._fanout.connect(destination)
         await self._records.start()
         for destination_id, due_ms in (await self._journal.next_due()).items():
             lane = self._dispatcher.lanes.get(destination_id)
@@ -96,6 +101,9 @@ class Core:
         """A destination was removed, and the daemon ended before its events were deleted."""
         log.info("removal_continued", destination_id=destination_id)
         await self._journal.discard(destination_id)
+
+    def _take_sources(self) -> None:
+        self._fanout.take_sources(self._registry.sources.all())
 
     def _open_lane(self, destination: Destination) -> Lane:
         lane = Lane(
@@ -136,12 +144,27 @@ class Core:
         tally: Tally | None,
         *,
         is_deduped: bool = True,
+        to_source: bool = False,
     ) -> None:
         """Take events; `acked` follows once they are durable, with the number of duplicates, which aren't stored.
 
-        Raises `NotFound` or `Unavailable` at once.
+        `name` is a destination's, or with `to_source` a source's, which feeds all that are connected to it. Raises
+        `NotFound`, `Conflict` or `Unavailable` at once.
         """
-        self._intake.submit(Submit(self._lane(name), events, acked, tally, is_deduped))
+        if to_source:
+            fanned = self._fanout.divide(name, events)
+            self._intake.submit(fanned.submit(acked, tally, is_deduped=is_deduped))
+            return
+        lane = self._lane(name)
+        if not lane.destination.is_enabled:
+            raise Conflict(
+                f"the destination {name!r} is disabled", remedy=f"`engine destination update {name} --enable`"
+            )
+        self._intake.submit(Submit([Portion(lane, events)], acked, tally, is_deduped))
+
+    def samples(self, *, name: str, type: str | None = None) -> list[bytes]:  # noqa: A002  the API's name
+        """The last events that a source sent, msgpack each. Raises `NotFound`."""
+        return self._fanout.outlet(name).samples.bodies(type)
 
     # --- Functions
 
@@ -150,6 +173,7 @@ class Core:
         if destination.name not in self._by_name:
             self._open_lane(destination)
         self._dispatcher.deploy(destination)
+        self._fanout.connect(destination)
 
     def resealed(self, destination: Destination) -> None:
         """A destination's secrets are sealed under another key; its workers needn't know."""
@@ -285,6 +309,7 @@ class Core:
         self._by_name.pop(name, None)
         self._dispatcher.remove(lane)
         self._registry.destinations.remove(name)
+        self._fanout.disconnect(lane.destination.id)
         self._records.forget(lane.destination.id)
         return {"name": name, "discarded": await self._journal.discard(lane.destination.id)}
 

@@ -43,6 +43,7 @@ class Dispatcher:
         journal: Journal,
         pool: Pool,
         open_settings: Callable[[Destination], bytes],
+        used: Callable[..., None],
         clock: Clock,
         rng: random.Random,
         loop: asyncio.AbstractEventLoop,
@@ -76,6 +77,7 @@ class Dispatcher:
             settler=self._settler,
             gate=self.gate,
             backlog=self._backlog,
+            used=used,
             clock=clock,
         )
         self._assigner.listener = self._reports

@@ -1,25 +1,25 @@
 """Submits that arrive together become few chunks, and one transaction.
 
 A hundred clients that submit one event each in the same turn of the loop cost one row and one commit; each is told
-when its own events are durable.
+when its own events are durable. What a source submits has a part for each destination; all are stored or none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import admission
 from engine.errors import EngineError, NotFound, Unavailable
-from engine.journal.contract import Claim
-from engine.model import Chunk, split_chunks
+from engine.journal.contract import Claim, Place, SharedClaim
+from engine.model import OVERFLOW, Chunk, split_chunks
 from engine.records.spans import DUPLICATES
 from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, MIB, Events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from engine.clock import Clock
     from engine.dispatch.dispatcher import Dispatcher
@@ -32,27 +32,67 @@ UNCOMMITTED_BYTES_MAX: Final = 32 * MIB
 
 
 @dataclass(slots=True)
-class Submit:
-    """One client's events on their way to the journal."""
+class Portion:
+    """What one destination gets of a submit."""
 
     lane: Lane
     events: Events
+    places: Sequence[int] = ()
+    """Of a source's submit: which of its events they are; rising."""
+
+
+@dataclass(slots=True)
+class Origin:
+    """A source whose submit it is."""
+
+    scope: int
+    """What message ids are unique in."""
+    message_ids: list[str]
+
+
+@dataclass(slots=True)
+class Submit:
+    """One client's events on their way to the journal."""
+
+    portions: list[Portion]
     acked: Callable[[EngineError | None, int], None]
     """Called with the number of duplicates, or with the reason why nothing was stored."""
     tally: Tally | None
     is_deduped: bool = True
-    duplicates: int = 0
+    origin: Origin | None = None
+    """None: it is addressed to the one destination of its only portion."""
+    overflowed: list[Portion] = field(default_factory=list)
+    """What a full destination has no room for, and the others of its source aren't to wait for."""
+    duplicates: set[int] = field(default_factory=set)
+    """Of a source's submit: which of its events are."""
+    lost: int = 0
+    """Deliveries that aren't stored: copies of duplicates, or for a destination that was removed meanwhile."""
+
+    @property
+    def size_bytes(self) -> int:
+        """All portions."""
+        return sum(len(portion.events.bodies) for portion in self.portions)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Deliveries of a draft that are one submit's, from `start` up to `stop`."""
+
+    start: int
+    stop: int
+    submit: Submit
+    places: Sequence[int]
 
 
 @dataclass(slots=True)
 class Draft:
-    """A chunk being made of several submits. `shares` are (start, stop, submit), in order and without gaps."""
+    """A chunk being made of several submits. Its shares are in order and without gaps."""
 
     lane: Lane
     parts: list[Events]
     count: int
     bytes: int
-    shares: list[tuple[int, int, Submit]]
+    shares: list[Share]
 
 
 class Intake:
@@ -89,7 +129,7 @@ class Intake:
             raise Unavailable("the daemon is stopping", remedy="submit again when it runs")
         if not self._pending:
             self._loop.call_soon(self._flush)
-        self._uncommitted_bytes += len(submit.events.bodies)
+        self._uncommitted_bytes += submit.size_bytes
         self._pending.append(submit)
 
     def _flush(self) -> None:
@@ -99,39 +139,50 @@ class Intake:
         task.add_done_callback(self._tasks.discard)
 
     async def _append(self, submits: list[Submit]) -> None:
-        size = sum(len(submit.events.bodies) for submit in submits)
-        admitted = await self._admit(submits)
+        size = sum(submit.size_bytes for submit in submits)
+        admitted = [submit for submit in submits if await self._admit(submit)]
         await self._store(admitted)
         self._uncommitted_bytes -= size
         if self._relief is not None and not self.congested:
             self._relief.set_result(None)
             self._relief = None
 
-    async def _admit(self, submits: list[Submit]) -> list[Submit]:
-        """Those whose destination has room for them; the others are refused."""
-        admitted = []
-        for submit in submits:
-            lane, count = submit.lane, len(submit.events.sizes)
+    async def _admit(self, submit: Submit) -> bool:
+        """Whether there is room for it. A source's is always taken; what doesn't fit of it overflows."""
+        portions, submit.portions = submit.portions, []
+        for portion in portions:
+            lane, count = portion.lane, len(portion.events.sizes)
             limit = lane.destination.limits.queue_events
             if lane.is_removed:
-                gone = NotFound(
-                    f"{lane.destination.name!r} was removed meanwhile",
-                    remedy="deploy it again, and submit again",
+                if submit.origin is not None:
+                    submit.lost += count
+                    continue
+                name = lane.destination.name
+                submit.acked(
+                    NotFound(f"{name!r} was removed meanwhile", remedy="deploy it again, and submit again"), 0
                 )
-                submit.acked(gone, 0)
-                continue
+                return False
             if limit:
                 stored = lane.uncommitted_events + (await self._journal.depth(lane.destination.id)).stored
-                if count > admission.room(stored=stored, queue_events=limit):
+                room = admission.room(stored=stored, queue_events=limit)
+                if count > room and submit.origin is None:
                     name, mean_us = lane.destination.name, lane.mean_us
                     refusal = admission.refusal(
                         name, stored=stored, count=count, queue_events=limit, mean_us=mean_us
                     )
                     submit.acked(refusal, 0)
-                    continue
+                    return False
+                if count > room:
+                    fitting, rest = admission.divide(portion.events, room)
+                    if rest is not None:
+                        submit.overflowed.append(Portion(lane, rest))
+                    if fitting is None:
+                        continue
+                    portion = Portion(lane, fitting, portion.places[:room])  # noqa: PLW2901  what is left of it
+                    count = room
             lane.uncommitted_events += count
-            admitted.append(submit)
-        return admitted
+            submit.portions.append(portion)
+        return True
 
     async def _store(self, submits: list[Submit]) -> None:
         drafts = draft_chunks(submits)
@@ -140,24 +191,48 @@ class Intake:
             Chunk(draft.lane.destination.id, Events.join(draft.parts), accepted_ms=now_ms, due_ms=now_ms)
             for draft in drafts
         ]
+        overflowed = [
+            Chunk(portion.lane.destination.id, events, accepted_ms=now_ms, due_ms=now_ms)
+            for submit in submits
+            for portion in submit.overflowed
+            for events in split_chunks(portion.events)
+        ]
         error: EngineError | None = None
+        leases = []
         try:
-            leases = await self._journal.append(chunks, claims=claims_of(drafts))
+            if chunks or overflowed:
+                leases = await self._journal.append(chunks, claims=claims_of(drafts), overflowed=overflowed)
         except EngineError as failure:
-            error, leases = failure, []
+            error = failure
         for draft, lease in zip(drafts, leases, strict=False):
             count_duplicates(draft, lease.remaining)
+            if missing := draft.count - lease.remaining.bit_count():
+                draft.lane.record.count(DUPLICATES, missing)
         for submit in submits:
-            submit.lane.uncommitted_events -= len(submit.events.sizes)
-            submit.acked(error, submit.duplicates)
-            if submit.duplicates:
-                submit.lane.record.count(DUPLICATES, submit.duplicates)
-            if submit.tally is not None and error is None:
-                submit.tally.expect_fewer(submit.duplicates)
+            self._answer(submit, error)
         for draft, lease in zip(drafts, leases, strict=False):
             if lease.remaining:
-                waiters = [(start, stop, of.tally) for start, stop, of in draft.shares if of.tally]
+                waiters = [
+                    (share.start, share.stop, share.submit.tally)
+                    for share in draft.shares
+                    if share.submit.tally
+                ]
                 self._dispatcher.accept(draft.lane, lease, waiters)
+
+    def _answer(self, submit: Submit, error: EngineError | None) -> None:
+        for portion in submit.portions:
+            portion.lane.uncommitted_events -= len(portion.events.sizes)
+        submit.acked(error, len(submit.duplicates) if submit.origin is not None else submit.lost)
+        if error is not None:
+            return
+        for portion in submit.overflowed:
+            count = len(portion.events.sizes)
+            portion.lane.record.count(OVERFLOW, count)
+            portion.lane.record.count_verdict("dead", count)
+            if submit.tally is not None:
+                submit.tally.add("dead", OVERFLOW, count)
+        if submit.tally is not None:
+            submit.tally.expect_fewer(submit.lost)
 
     async def close(self) -> None:
         """Take nothing more; wait until what was taken is durable or refused."""
@@ -168,43 +243,66 @@ class Intake:
 
 
 def draft_chunks(submits: list[Submit]) -> list[Draft]:
-    """Pure: cut large submits, join small ones to the same destination, keep each destination's order."""
+    """Pure: cut large portions, join small ones to the same destination, keep each destination's order."""
     drafts: list[Draft] = []
     open_drafts: dict[int, Draft] = {}
     for submit in submits:
-        for events in split_chunks(submit.events):
-            count, size = len(events.sizes), len(events.bodies)
-            draft = open_drafts.get(submit.lane.destination.id)
-            if (
-                draft is None
-                or draft.count + count > CHUNK_EVENTS_MAX
-                or draft.bytes + size > CHUNK_BYTES_MAX
-            ):
-                draft = Draft(submit.lane, [], 0, 0, [])
-                open_drafts[submit.lane.destination.id] = draft
-                drafts.append(draft)
-            draft.parts.append(events)
-            draft.shares.append((draft.count, draft.count + count, submit))
-            draft.count += count
-            draft.bytes += size
+        for portion in submit.portions:
+            done = 0
+            for events in split_chunks(portion.events):
+                count, size = len(events.sizes), len(events.bodies)
+                draft = open_drafts.get(portion.lane.destination.id)
+                if (
+                    draft is None
+                    or draft.count + count > CHUNK_EVENTS_MAX
+                    or draft.bytes + size > CHUNK_BYTES_MAX
+                ):
+                    draft = Draft(portion.lane, [], 0, 0, [])
+                    open_drafts[portion.lane.destination.id] = draft
+                    drafts.append(draft)
+                draft.parts.append(events)
+                places = portion.places[done : done + count]
+                draft.shares.append(Share(draft.count, draft.count + count, submit, places))
+                draft.count += count
+                draft.bytes += size
+                done += count
     return drafts
 
 
-def claims_of(drafts: list[Draft]) -> list[Claim]:
-    """Pure: what must be new to its destination, neighbours as one claim."""
-    claims: list[Claim] = []
+def claims_of(drafts: list[Draft]) -> list[Claim | SharedClaim]:
+    """Pure: what must be new to its destination, neighbours as one claim; or to its source, all copies as one."""
+    claims: list[Claim | SharedClaim] = []
+    shared: dict[int, tuple[Origin, list[Place]]] = {}
     for number, draft in enumerate(drafts):
         destination_id = draft.lane.destination.id
-        for is_deduped, group in itertools.groupby(draft.shares, lambda share: share[2].is_deduped):
-            if is_deduped:
-                shares = list(group)
-                claims.append(Claim(number, shares[0][0], shares[-1][1], destination_id))
+        for is_direct, group in itertools.groupby(draft.shares, _is_claimed_here):
+            shares = list(group)
+            if is_direct:
+                claims.append(Claim(number, shares[0].start, shares[-1].stop, destination_id))
+                continue
+            for share in shares:
+                submit = share.submit
+                if submit.origin is not None and submit.is_deduped:
+                    _, places = shared.setdefault(id(submit), (submit.origin, []))
+                    places.append(Place(number, share.start, share.places))
+    for origin, places in shared.values():
+        claims.append(SharedClaim(origin.scope, origin.message_ids, tuple(places)))
     return claims
 
 
+def _is_claimed_here(share: Share) -> bool:
+    return share.submit.is_deduped and share.submit.origin is None
+
+
 def count_duplicates(draft: Draft, remaining: int) -> None:
-    """Tell each submit how many of its events aren't in `remaining`."""
-    if remaining.bit_count() < draft.count:
-        for start, stop, submit in draft.shares:
-            bits = remaining >> start & (1 << stop - start) - 1
-            submit.duplicates += stop - start - bits.bit_count()
+    """Tell each submit which of its events aren't in `remaining`."""
+    if remaining.bit_count() == draft.count:
+        return
+    for share in draft.shares:
+        bits = remaining >> share.start & (1 << share.stop - share.start) - 1
+        count = share.stop - share.start
+        share.submit.lost += count - bits.bit_count()
+        if share.places:
+            share.submit.duplicates.update(
+                place for offset, place in enumerate(share.places) if not bits >> offset & 1
+            )

@@ -37,13 +37,22 @@ class Reports:
     """Listener of every worker that the assigner bound."""
 
     def __init__(
-        self, *, assigner: Assigner, settler: Settler, gate: Gate, backlog: Backlog, clock: Clock
+        self,
+        *,
+        assigner: Assigner,
+        settler: Settler,
+        gate: Gate,
+        backlog: Backlog,
+        used: Callable[..., None],
+        clock: Clock,
     ) -> None:
+        """`used(destination, invocations=…, events=…, busy_us=…)` is told what workers report."""
         self.version_compiled: Callable[[Destination, bytes, str], None] = lambda *_: None
         self._assigner = assigner
         self._settler = settler
         self._gate = gate
         self._backlog = backlog
+        self._used = used
         self._clock = clock
 
     def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
@@ -77,24 +86,26 @@ class Reports:
             self._settler.ended(
                 run.owner, run.start + offset, code, after_ms=row.after_ms, detail=row.detail, now=now
             )
-        self._count(lane, worker, failed, count - failed)
+        invocations = self._count(lane, worker, failed, count - failed)
         if count:
             busy_us = (now - worker.busy_since) * 1e6
             lane.mean_us = scheduling.mean_us(lane.mean_us, busy_us, count)
             lane.record.count(BUSY, count, round(busy_us / count))
             lane.deaths = 0
+            self._used(lane.destination, invocations=invocations, events=count, busy_us=busy_us)
         worker.busy_since = now
         self._assigner.pump(lane)
 
-    def _count(self, lane: Lane, worker: Worker, failed: int, succeeded: int) -> None:
-        """For the breaker, which counts invocations: a batch is one, and failed if no event of it succeeded."""
+    def _count(self, lane: Lane, worker: Worker, failed: int, succeeded: int) -> int:
+        """For the breaker, which counts invocations: a batch is one, and failed if no event of it succeeded. Their number."""
         if worker.id in lane.batches:
             lane.batches[worker.id] |= succeeded > 0
             if worker.in_flight:
-                return
+                return 0
             succeeded = int(lane.batches.pop(worker.id))
             failed = 1 - succeeded
         self._gate.count(lane, failed=failed, succeeded=succeeded)
+        return failed + succeeded
 
     def gone(self, worker: Worker, death: Death) -> None:
         """A worker ended: charge the culprit, run the rest again."""

@@ -41,6 +41,8 @@ class Routed:
     destination_id: int
     events: Events | None
     """None if nothing is left."""
+    places: Sequence[int] = ()
+    """Which of the source's events these are; rising."""
     filtered: int = 0
     """Dropped by its filter."""
     excluded: int = 0
@@ -60,13 +62,15 @@ def _routed(events: Events, entry: Route, wishes: dict[int, dict[str, bool]], po
     kept = _passing(events, entry.filter, positions) if entry.filter is not None else None
     if not excluded:
         if kept is None or len(kept) == count:
-            return Routed(entry.destination_id, events)
-        return Routed(entry.destination_id, events.pick(kept) if kept else None, filtered=count - len(kept))
+            return Routed(entry.destination_id, events, range(count))
+        left = events.pick(kept) if kept else None
+        return Routed(entry.destination_id, left, kept, filtered=count - len(kept))
     passing = range(count) if kept is None else kept
     wanted = [index for index in passing if index not in excluded]
     return Routed(
         entry.destination_id,
         events.pick(wanted) if wanted else None,
+        wanted,
         filtered=count - len(wanted) - len(excluded),
         excluded=len(excluded),
     )

@@ -45,9 +45,9 @@ class Tally:
 
     def expect_fewer(self, duplicates: int) -> None:
         """So many of the deliveries were duplicates and have no outcome. Called once, before any outcome."""
-        if duplicates:
-            self.duplicates = duplicates
-            self.expected -= duplicates
+        self.duplicates = duplicates
+        self.expected -= duplicates
+        if duplicates or not self.expected:
             self._settle_if_complete()
 
     def _settle_if_complete(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.journal.codec import encode_chunk
+from engine.journal.contract import SharedClaim
 from engine.journal.rows import ChunkRow, Writes, check_time, number_of, state_of
 from engine.journal.settling import shelf_row
 from engine.model import Lease
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from engine.model import Chunk
 
 
-def check(chunks: Sequence[Chunk], claims: Sequence[Claim], overflowed: Sequence[Chunk]) -> None:
+def check(
+    chunks: Sequence[Chunk], claims: Sequence[Claim | SharedClaim], overflowed: Sequence[Chunk]
+) -> None:
     """Raise `ValueError` for what can't be stored."""
     for chunk in (*chunks, *overflowed):
         if not 0 < len(chunk) <= CHUNK_EVENTS_MAX:
@@ -28,10 +31,21 @@ def check(chunks: Sequence[Chunk], claims: Sequence[Claim], overflowed: Sequence
         if chunk.origin_id or chunk.places:
             raise ValueError("a chunk of deliveries that have a name already")
     for claim in claims:
-        if not 0 <= claim.chunk < len(chunks) or not 0 <= claim.start <= claim.stop <= len(
-            chunks[claim.chunk]
-        ):
+        if isinstance(claim, SharedClaim):
+            ids = range(len(claim.message_ids))
+            fits = all(
+                _is_within(chunks, place.chunk, place.start, place.start + len(place.events))
+                and (not place.events or (place.events[0] in ids and place.events[-1] in ids))
+                for place in claim.places
+            )
+        else:
+            fits = _is_within(chunks, claim.chunk, claim.start, claim.stop)
+        if not fits:
             raise ValueError(f"{claim} names events that aren't there")
+
+
+def _is_within(chunks: Sequence[Chunk], place: int, start: int, stop: int) -> bool:
+    return 0 <= place < len(chunks) and 0 <= start <= stop <= len(chunks[place])
 
 
 def waits(chunk: Chunk) -> bool:

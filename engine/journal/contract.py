@@ -96,6 +96,27 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where events of a `SharedClaim` stand in one chunk, one after the other."""
+
+    chunk: int
+    """Its place in what is appended."""
+    start: int
+    events: Sequence[int]
+    """Which of the claim's ids they have; rising."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedClaim:
+    """Events that go to several destinations, and count only if their message ids are new to a scope: all copies or none."""
+
+    scope: int
+    """As of `Claim`."""
+    message_ids: Sequence[str]
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationDepth:
     """What the journal holds of one destination."""
 
@@ -142,7 +163,11 @@ class Journal(Protocol):
         """False while a commit fails; nothing is handed out then."""
 
     async def append(
-        self, chunks: Sequence[Chunk], *, claims: Sequence[Claim] = (), overflowed: Sequence[Chunk] = ()
+        self,
+        chunks: Sequence[Chunk],
+        *,
+        claims: Sequence[Claim | SharedClaim] = (),
+        overflowed: Sequence[Chunk] = (),
     ) -> list[Lease]:
         """Store all or none; return a lease of each of `chunks` once it is durable. Raises `JournalFull`.
 

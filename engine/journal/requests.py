@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from engine.journal.contract import Claim
+    from engine.journal.contract import Claim, SharedClaim
     from engine.journal.rows import Writes
     from engine.model import Lease
 
@@ -21,7 +21,7 @@ class Append:
     future: asyncio.Future[Any]
     writes: Writes
     leases: list[Lease]
-    claims: Sequence[Claim]
+    claims: Sequence[Claim | SharedClaim]
 
 
 @dataclass(slots=True, eq=False)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.clock import Clock
-    from engine.journal.contract import Claim, Cursor, DeliveryId, Filter
+    from engine.journal.contract import Claim, Cursor, DeliveryId, Filter, SharedClaim
     from engine.journal.inventory import Inventory
     from engine.journal.requests import Answer, Request
     from engine.model import Chunk, Part
@@ -178,7 +178,11 @@ class SqliteJournal:
         return not self._writer.is_holding
 
     async def append(
-        self, chunks: Sequence[Chunk], *, claims: Sequence[Claim] = (), overflowed: Sequence[Chunk] = ()
+        self,
+        chunks: Sequence[Chunk],
+        *,
+        claims: Sequence[Claim | SharedClaim] = (),
+        overflowed: Sequence[Chunk] = (),
     ) -> list[Lease]:
         """See the contract. `ValueError` for a chunk without events, with too many, or of a discarded destination.
 

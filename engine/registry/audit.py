@@ -5,18 +5,16 @@ Who asks is known where requests come in, and needed far below: it travels as a 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import apsw
-import structlog
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import apsw
 
     from engine.clock import Clock
 
@@ -33,8 +31,6 @@ DAEMON: Final = Caller("engine", "the daemon itself")
 CALLER: ContextVar[Caller] = ContextVar("caller", default=DAEMON)
 """Set by whoever takes requests, for the time of each."""
 PAGE: Final = 1_000
-FLUSH_S: Final = 1.0
-log = structlog.get_logger()
 
 
 class Audit:
@@ -56,15 +52,6 @@ class Audit:
                 for (subject, purpose), count in self._openings.items():
                     self._add(DAEMON, "secret.open", subject, {"purpose": purpose, "count": count})
             self._openings.clear()
-
-    async def keep_flushing(self) -> None:
-        """Until cancelled: flush every second. What can't be written is written later."""
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            try:
-                self.flush()
-            except apsw.Error as error:
-                log.warning("audit_not_written", reason=str(error))
 
     def note(self, action: str, subject: str, **detail: Any) -> None:
         """Add an entry: what was done (`destination.update`) to what, with particulars that hold no secret."""

@@ -96,3 +96,14 @@ CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
 CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+
+-- Names, not ids: what was used stays known when a destination is gone.
+CREATE TABLE usage (
+  day         TEXT NOT NULL,     -- 2026-11-24, UTC
+  function    TEXT NOT NULL,
+  destination TEXT NOT NULL,
+  invocations INTEGER NOT NULL,  -- calls of a handler; a batch is one
+  events      INTEGER NOT NULL,  -- that had an outcome; each attempt counts
+  busy_us     INTEGER NOT NULL,  -- time in which workers had something to do
+  PRIMARY KEY (day, function, destination)
+) STRICT, WITHOUT ROWID;

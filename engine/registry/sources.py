@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.model import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import apsw
 
@@ -29,17 +29,21 @@ class Sources:
 
     def get(self, name: str) -> Source | None:
         """By name."""
-        return next((source for source in self.all() if source.name == name), None)
+        return next(self._read("WHERE name = ?", (name,)), None)
 
     def all(self) -> list[Source]:
         """All, by name."""
-        rows: list[tuple[Any, ...]] = self._db.execute(
-            "SELECT id, name, samples_kept, created_ms FROM source ORDER BY name"
-        ).fetchall()
-        return [
-            Source(id_, name, samples_kept, created_ms, self._keys(id_), self._connected(id_))
-            for id_, name, samples_kept, created_ms in rows
-        ]
+        return list(self._read("ORDER BY name", ()))
+
+    def names(self) -> list[str]:
+        """Of all."""
+        return [str(name) for (name,) in self._db.execute("SELECT name FROM source ORDER BY name")]
+
+    def _read(self, rest: str, values: tuple[Any, ...]) -> Iterator[Source]:
+        columns = "SELECT id, name, samples_kept, created_ms FROM source"
+        rows: list[tuple[Any, ...]] = self._db.execute(f"{columns} {rest}", values).fetchall()
+        for id_, name, samples_kept, created_ms in rows:
+            yield Source(id_, name, samples_kept, created_ms, self._keys(id_), self._connected(id_))
 
     def _keys(self, source_id: int) -> tuple[str, ...]:
         rows = self._db.execute(

@@ -5,6 +5,8 @@ Secrets in it are sealed; its mode is 0600 all the same.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import secrets
 import string
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import apsw
+import structlog
 
 from engine.errors import ConfigurationError
 from engine.model import Stop
@@ -19,6 +22,7 @@ from engine.registry.audit import Audit
 from engine.registry.destinations import Destinations
 from engine.registry.functions import Functions
 from engine.registry.sources import Sources
+from engine.registry.usage import Usage
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -26,7 +30,12 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.registry.secrets import Keyring
 
+log = structlog.get_logger()
+
 SCHEMA_VERSION: Final = 1
+FLUSH_S: Final = 1.0
+USAGE_TURNS: Final = 10
+"""Usage is written every so many of them; a daemon that is killed loses what was used since."""
 _KEY_CHARS: Final = string.ascii_letters + string.digits
 STOPS_KEPT_MS: Final = 31 * 86_400_000
 """Longer than `retry_for_s` can be."""
@@ -44,6 +53,7 @@ class Registry:
         self.functions = Functions(db, clock, self.audit)
         self.destinations = Destinations(db, clock, self.audit, keys)
         self.sources = Sources(db, clock, self.audit, new_write_key)
+        self.usage = Usage(db, clock)
 
     @classmethod
     def open(cls, path: Path, *, clock: Clock, keys: Keyring) -> Self:
@@ -80,8 +90,24 @@ class Registry:
 
     def close(self) -> None:
         """Write what is left to write, and close the file."""
-        self.audit.flush()
+        self.flush()
         self._db.close()
+
+    def flush(self) -> None:
+        """Write what is counted in memory: openings of secrets, usage. Raises `apsw.Error`; nothing is lost by that."""
+        self.audit.flush()
+        self.usage.flush()
+
+    async def keep_flushing(self) -> None:
+        """Until cancelled. What can't be written now is written later."""
+        for turn in itertools.count(1):
+            await asyncio.sleep(FLUSH_S)
+            try:
+                self.audit.flush()
+                if turn % USAGE_TURNS == 0:
+                    self.usage.flush()
+            except apsw.Error as error:
+                log.warning("registry_not_written", reason=str(error))
 
     def transaction(self) -> AbstractContextManager[object]:
         """All changes within it, or none. Those of the parts nest in it."""

@@ -31,6 +31,7 @@ def read_event(body: bytes, type_index: int, message_id: str, user_key: str) -> 
         raise InvalidEventPayload("the event's body can't be read") from None
     if not is_same:
         raise InvalidEventPayload("the event's header and body differ")
+    event.pop("writeKey", None)  # who sent it is the engine's business, not the function's
     return event
 
 

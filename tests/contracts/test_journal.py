@@ -11,7 +11,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.errors import Unavailable
-from engine.journal.contract import EVERYTHING, Claim, Filter, Retrying
+from engine.journal.contract import EVERYTHING, Claim, Filter, Place, Retrying, SharedClaim
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk, Part
 from sandbox.wire import Events
@@ -581,6 +581,30 @@ async def test_only_what_is_claimed_is_judged_each_in_its_scope(harness: Any) ->
     for claim in (Claim(1, 0, 1, 1), Claim(0, 0, 2, 1), Claim(0, -1, 1, 1), Claim(-1, 0, 1, 1)):
         with pytest.raises(ValueError, match="names events"):
             await journal.append([make_chunk(clock, "z")], claims=[claim])
+
+
+@contract
+async def test_copies_of_an_event_in_several_chunks_are_judged_as_one(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    ids = ["a", "b", "c", "d"]
+
+    async def fan_out(*ids: str) -> list[int]:
+        whole = make_chunk(clock, "x", *ids)
+        some = make_chunk(clock, *ids[1::2], destination=2)
+        places = (Place(0, 1, range(len(ids))), Place(1, 0, range(1, len(ids), 2)))
+        leases = await journal.append([whole, some], claims=[SharedClaim(-1, ids, places)])
+        return [lease.remaining for lease in leases]
+
+    assert await fan_out(*ids) == [0b11111, 0b11]
+    assert await fan_out("e", "b", "f", "g") == [0b11011, 0b10]
+    assert await fan_out("h", "b", "i", "d") == [0b01011, 0]
+    assert await fan_out("j", "k", "j", "k") == [0b00111, 0b01]
+    assert ((await journal.depth(1)).stored, (await journal.depth(2)).stored) == (15, 4)
+    again = harness.crash()
+    assert ((await again.depth(1)).stored, (await again.depth(2)).stored) == (15, 4)
+    for places in ((Place(0, 0, range(2)),), (Place(1, 0, range(1)),), (Place(0, 0, [7]),)):
+        with pytest.raises(ValueError, match="names events"):
+            await again.append([make_chunk(clock, "z")], claims=[SharedClaim(-1, ["z"], places)])
 
 
 @contract

@@ -51,8 +51,10 @@ class FakeCore:
         tally: Tally | None,
         *,
         is_deduped: bool = True,
+        to_source: bool = False,
     ) -> None:
         self.was_deduped = is_deduped
+        self.was_to_source = to_source
         if name != "orders":
             raise NotFound(f"there is no destination named {name!r}", remedy="deploy one")
         if self.refusal is not None and len(self.submitted) >= (self.refuse_after or 0):

@@ -185,6 +185,22 @@ def test_a_filter_that_can_not_be_read_is_refused_with_a_caret(engine: Engine, t
     assert engine("show", "f").returncode == 2
 
 
+# --- Usage
+
+
+def test_what_functions_use_is_told_by_day(client: Client) -> None:
+    source = "import time\ndef on_track(event):\n    time.sleep(0.002)\n"
+    client.deploy("used", source)
+    batch = "def on_batch(events):\n    pass\n"
+    client.deploy("used-batch", batch, limits={"batch_size": 10, "batch_wait_ms": 10_000})
+    codes(client, "used", *[track(at) for at in range(20)])
+    codes(client, "used-batch", *[track(at) for at in range(20)])
+    rows = {row["destination"]: row for row in client.usage() if row["function"].startswith("used")}
+    assert (rows["used"]["invocations"], rows["used"]["events"]) == (20, 20)
+    assert (rows["used-batch"]["invocations"], rows["used-batch"]["events"]) == (2, 20)
+    assert 40_000 <= rows["used"]["busy_us"] < 30_000_000
+
+
 # --- Secrets
 
 

@@ -1,4 +1,4 @@
-"""`engine key`, `engine audit`."""
+"""`engine key`, `engine audit`, `engine usage`."""
 
 from __future__ import annotations
 
@@ -55,3 +55,22 @@ def audit_command(since_ms: int | None, until_ms: int | None, is_json: bool) -> 
                 f"{entry['at']} {output.clean(entry['who'])} ({output.clean(entry['origin'])})"
                 f" {entry['action']} {output.clean(entry['subject'])} {detail}".rstrip()
             )
+
+
+@click.command("usage")
+@click.option(
+    "--since", "since_ms", type=times.option, metavar="TIME", help="From that day on: ISO 8601, or 3d ago."
+)
+@click.option("--until", "until_ms", type=times.option, metavar="TIME", help="Up to that day.")
+@_json
+def usage_command(since_ms: int | None, until_ms: int | None, is_json: bool) -> None:
+    """Show what functions have used, by day, function and destination; days are UTC."""
+    with Client() as client:
+        rows = client.usage(since_ms=since_ms, until_ms=until_ms)
+    if is_json:
+        output.as_json(rows)
+    elif not rows:
+        click.echo("nothing was used")
+    else:
+        shown = [{**row, "busy_s": round(row["busy_us"] / 1e6, 3)} for row in rows]
+        output.table(shown, ["day", "function", "destination", "invocations", "events", "busy_s"])

@@ -82,6 +82,28 @@ def test_each_command_explains_itself_and_offers_json(run: Run, name: str) -> No
         assert "--json" in run(name, verb, "--help").stdout, verb
 
 
+@pytest.mark.parametrize(("shell", "word"), [("bash", "complete"), ("zsh", "compdef"), ("fish", "complete")])
+def test_completion_is_printed_for_each_shell(run: Run, shell: str, word: str) -> None:
+    script = run("completion", shell).stdout
+    assert word in script
+    assert "_ENGINE_COMPLETE" in script
+
+
+def test_completion_offers_commands_and_their_verbs() -> None:
+    for words, offered in (("engine sour", {"source"}), ("engine key ", {"list", "rotate"})):
+        environment = {
+            **os.environ,
+            "_ENGINE_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+        code = "import sys; sys.argv = ['engine']; from engine.cli.main import run; run()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+        )
+        assert {line.partition(",")[2] for line in done.stdout.splitlines()} == offered
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys, engine.cli.main as m\n"

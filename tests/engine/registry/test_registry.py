@@ -273,6 +273,29 @@ def test_the_audit_says_who_did_what_and_no_secret(registry: Registry, clock: Ma
     assert list(registry.audit.entries(until_ms=clock.now_ms())) == entries[:3]
 
 
+# --- Usage
+
+
+def test_usage_adds_up_by_day_and_outlives_the_destination(registry: Registry, clock: ManualClock) -> None:
+    made = create(registry)
+    registry.usage.add(made, invocations=2, events=40, busy_us=1_500.7)
+    registry.usage.flush()
+    registry.usage.add(made, invocations=1, events=1, busy_us=100)
+    registry.destinations.remove("crm")
+    first = {"function": "crm", "destination": "crm", "invocations": 3, "events": 41, "busy_us": 1_600}
+    first_ms, day_ms = clock.now_ms(), 86_400_000
+    assert [{**row, "day": ""} for row in registry.usage.rows()] == [{**first, "day": ""}]
+    clock.advance_ms(2 * day_ms)
+    registry.usage.add(made, invocations=5, events=5, busy_us=5)
+    rows = registry.usage.rows()
+    assert [row["invocations"] for row in rows] == [5, 3]
+    assert registry.usage.rows(since_ms=clock.now_ms()) == rows[:1]
+    assert registry.usage.rows(until_ms=first_ms) == rows[1:]
+    clock.advance_ms(400 * day_ms)
+    registry.usage.add(made, invocations=1, events=1, busy_us=1)
+    assert [row["invocations"] for row in registry.usage.rows()] == [1, 5]
+
+
 # --- The file
 
 
