@@ -206,6 +206,14 @@ class Destination:
     sources: tuple[str, ...] = ()
     """Names of those that it is connected to."""
 
+    @property
+    def sensitive(self) -> list[str]:
+        """Settings whose values are secrets: those that the schema says, or without one all that are set."""
+        schema = self.version.schema
+        if schema is None:
+            return [value.name for value in self.values]
+        return [setting.name for setting in schema if setting.sensitive]
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

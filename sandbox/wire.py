@@ -291,6 +291,8 @@ class Load(Frame):
     """Console output kept of one invocation."""
     filter: bytes
     """The destination's filter as a program (`sandbox/filters.py`); empty if it has none."""
+    sensitive: list[str]
+    """Settings whose values are masked in what invocations print, raise and return."""
 
 
 INVOKE_BATCH: Final = 1

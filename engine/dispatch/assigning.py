@@ -299,6 +299,7 @@ class Assigner:
             limits.concurrency,
             limits.console_bytes,
             destination.filter,
+            destination.sensitive,
         )
         assert self.listener is not None
         worker.load(frame, listener=self.listener, bound_to=destination.name)

@@ -48,7 +48,15 @@ class Trial:
         worker.is_used_once = True
         self._pool.bind(worker, limits.memory_mib)
         frame = wire.Load(
-            None, source, filename, settings, limits.timeout_ms, limits.concurrency, limits.console_bytes, b""
+            None,
+            source,
+            filename,
+            settings,
+            limits.timeout_ms,
+            limits.concurrency,
+            limits.console_bytes,
+            b"",
+            [],
         )
         worker.load(frame, listener=self, bound_to="(trial)")
         return await self._loading

@@ -12,6 +12,7 @@ from sandbox import wire
 from sandbox.compiler import CompileRefused, compile_source, execute
 from sandbox.filters import Filter
 from sandbox.runtime import handler
+from sandbox.worker.masking import Mask
 from sandbox.worker.ticker import too_long
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Module:
     handlers: list[wire.Handler]
     filter: Filter | None
     """What keeps events from the handlers."""
+    mask: Mask
+    """What keeps secrets from its reports."""
 
     @property
     def is_async(self) -> bool:
@@ -99,17 +102,19 @@ def load(
         described = handler.describe(error, "load_failed", frame.filename)
         detail = wire.Detail(error=described, logs=logs, logs_dropped_bytes=dropped)
         raise LoadRefused("load", detail.pack()) from None
+    settings: dict[str, Any] = msgpack.unpackb(frame.settings)
     module = Module(
         frame.filename,
         timeout_s,
         frame.concurrency,
         frame.console_bytes,
-        msgpack.unpackb(frame.settings),
+        settings,
         names,
         callbacks,
         [callbacks.get(name) for name in wire.EVENT_TYPES],
         table,
         Filter(frame.filter) if frame.filter else None,
+        Mask(settings[name] for name in frame.sensitive if name in settings),
     )
     lines = wire.pack_lines(invocation.take_logs()[0])
     return module, wire.Loaded(compiled, wire.pack_handlers(table), lines)

@@ -115,7 +115,9 @@ class Worker:
             self._pipe.send(refusal.frame)
             leave()
         self._names = module.names
-        report = Report(self._pipe, self._ticker.hold, module.filename, self._reserve)
+        report = Report(
+            self._pipe, self._ticker.hold, module.filename, reserve=self._reserve, mask=module.mask
+        )
         if module.is_async:
             self._runners = Runners(
                 module, report, ticker=self._ticker, page=self._page, loop=loop, ended=self._leave_if_done

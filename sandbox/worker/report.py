@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.runtime.context import Invocation
+    from sandbox.worker.masking import Mask
     from sandbox.worker.pipe import Pipe
     from sandbox.worker.reserve import Reserve
     from sandbox.worker.ticker import Hold
@@ -27,11 +28,12 @@ _NOTHING: Final = wire.Detail().pack()
 class Report:
     """What a module's invocations came to. A tick may send it at any time but under `hold`."""
 
-    def __init__(self, pipe: Pipe, hold: Hold, filename: str, reserve: Reserve) -> None:
+    def __init__(self, pipe: Pipe, hold: Hold, filename: str, *, reserve: Reserve, mask: Mask) -> None:
         self._pipe = pipe
         self._reserve = reserve
         self._hold = hold
         self._filename = filename
+        self._mask = mask
         self._ranges: list[tuple[int, int]] = []
         self._single: list[int] = []
         self._rows: list[wire.Failure] = []
@@ -133,7 +135,7 @@ class Report:
                 self._row(sequence, wire.CODE_INDEX[code], 0, detail.pack())
 
     def _row(self, sequence: int, code: int, after_ms: int, detail: bytes) -> None:
-        self._rows.append(wire.Failure(sequence, code, after_ms, detail))
+        self._rows.append(wire.Failure(sequence, code, after_ms, self._mask.over(detail)))
         self._row_bytes += len(detail)
         if self._row_bytes > BYTES_MAX:
             self.flush()

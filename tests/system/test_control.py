@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -17,7 +20,6 @@ from running import wait_until
 from engine.errors import Conflict, FunctionRefused, NotFound, UsageError
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from running import Daemon
@@ -226,10 +228,73 @@ def test_sensitive_values_are_refused_on_a_command_line(engine: Engine, tmp_path
     assert '"eu"' in listed.stdout
 
 
+def test_on_a_terminal_deploy_asks_for_what_is_missing_and_does_not_echo_secrets(
+    daemon: Daemon, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "asked.py").write_text(
+        "SETTINGS = [{'label': 'API Key', 'required': True, 'sensitive': True},"
+        " {'label': 'Regions', 'type': 'ARRAY', 'required': True}]\n" + ECHO
+    )
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", "deploy", str(tmp_path / "asked.py")],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env={**os.environ, "ENGINE_SOCKET": str(daemon.socket)},
+    )
+    os.close(slave)
+    seen = b""
+    answers = [(b"API Key (apiKey)", f"{SECRET}\n"), (b"Regions (regions)", "eu, us\n")]
+    with suppress(OSError):  # a terminal ends so
+        while data := os.read(master, 4096):
+            seen += data
+            if answers and answers[0][0] in seen:
+                os.write(master, answers.pop(0)[1].encode())
+    os.close(master)
+    assert process.wait(10) == 0, seen
+    assert SECRET.encode() not in seen
+    rows = {row["name"]: row for row in client.destinations.settings("asked")}
+    assert rows["apiKey"]["is_set"]
+    assert rows["regions"]["value"] == ["eu", "us"]
+
+
+def test_a_folder_is_deployed_by_its_manifests_and_a_dry_run_changes_nothing(
+    engine: Engine, client: Client, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "function.py").write_text(ECHO)
+        (tmp_path / name / "function.toml").write_text(
+            f'name = "folder-{name}"\ndescription = "of {name}"\nfilter = "exists userId"\ntimeout_ms = 700\n'
+            '[[settings]]\nlabel = "Region"\n'
+        )
+    done = engine("deploy", str(tmp_path), "--dry-run")
+    assert "would create folder-one" in done.stdout
+    assert engine("show", "folder-one").returncode == 2
+    assert engine("deploy", str(tmp_path)).returncode == 0
+    for name in ("one", "two"):
+        shown = client.destinations.show(f"folder-{name}")
+        assert (shown["filter"], shown["limits"]["timeout_ms"]) == ("exists userId", 700)
+        assert client.functions.show(f"folder-{name}")["description"] == f"of {name}"
+    (tmp_path / "one" / "function.py").write_text(ECHO + "# changed\n")
+    done = engine("deploy", str(tmp_path), "--dry-run", "--set", "region=eu")
+    assert "+# changed" in done.stdout
+    assert "setting region" in done.stdout
+    assert client.functions.show("folder-one")["version"] == 1
+    (tmp_path / "two" / "function.py").write_text("def on_track(event)\n")
+    done = engine("deploy", str(tmp_path))
+    assert done.returncode == 1
+    assert "updated folder-one, version 2" in done.stdout
+    assert client.functions.show("folder-two")["version"] == 1
+
+
 def test_no_secret_is_found_where_none_belongs(own_daemon: Daemon) -> None:
     own_daemon.start("--log-level", "debug")
     with own_daemon.client() as client:
-        client.deploy("vault", WITH_SECRET + "    raise ValueError('no')\n", settings={"apiKey": SECRET})
+        leaks = "    print(key)\n    console.log({'key': key})\n    raise ValueError(f'{key} was refused')\n"
+        client.deploy("vault", WITH_SECRET + leaks, settings={"apiKey": SECRET})
         client.deploy("free", ECHO, settings={"anything": SECRET})
         client.submit("vault", [track(1)], wait=True)
         with suppress(UsageError):
@@ -241,11 +306,14 @@ def test_no_secret_is_found_where_none_belongs(own_daemon: Daemon) -> None:
             client.destinations.settings("vault"),
             client.functions.show("vault"),
             list(client.audit()),
+            list(client.logs("vault")),
+            list(client.deliveries("vault")),
             client.list(),
             client.workers(),
             client.stats(),
         ]
-        assert SECRET not in json.dumps(answers)
+        assert SECRET not in json.dumps(answers, default=str)
+        assert "****" in json.dumps(answers, default=str)
         assert own_daemon.process is not None
         processes = [psutil.Process(own_daemon.process.pid)]
         processes += processes[0].children(recursive=True)
@@ -254,7 +322,7 @@ def test_no_secret_is_found_where_none_belongs(own_daemon: Daemon) -> None:
                 assert SECRET.encode() not in Path(f"/proc/{process.pid}/{name}").read_bytes()
     own_daemon.stop()
     files = [path for path in own_daemon.folder.rglob("*") if path.is_file()]
-    assert {"registry.db", "journal.db", "log", "secret.key"} <= {path.name for path in files}
+    assert {"registry.db", "journal.db", "records.db", "log", "secret.key"} <= {path.name for path in files}
     for path in files:
         assert SECRET.encode() not in path.read_bytes(), path.name
 
