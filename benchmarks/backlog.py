@@ -1,6 +1,6 @@
 """`backlog`: ten million events stored, against an empty journal: start, submit, drain, and the daemon's memory.
 
-The events are small (about 200 bytes, so that they take two gigabytes and not ten) and each has an id of its own that
+The events are small (about 220 bytes, so that they take under three gigabytes and not ten) and each has an id of its own that
 the journal knows. They are written to the journal before the daemon starts, in chunks of 100, for a destination that is
 paused; events are submitted to it; it is resumed, and what it delivers in `DRAIN_S` is counted. The same is done
 with a journal that holds no more than what is drained.

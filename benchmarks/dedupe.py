@@ -66,6 +66,7 @@ def know(journal: Path) -> None:
         index.tidy(now_s)
         while index.is_sweeping:
             index.tidy(now_s)
+    index.close()
     store.close()
 
 

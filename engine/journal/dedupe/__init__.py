@@ -9,7 +9,7 @@ second in which it was accepted, and the digests are spread over 4,096 buckets b
 
 - **Tail.** A transaction writes the digests that it adds as one row: an acknowledged event's id is known after a crash.
 - **Recent.** The same records are held in memory, a byte string a bucket.
-- **Sweep.** When 256 Ki ids are recent, a sweep walks over the buckets, some in each of the writer's turns, and
+- **Sweep.** When 512 Ki ids are recent, a sweep walks over the buckets, some in each of the writer's turns, and
   writes what is recent of each as a row, a *run*; then the rows of the tail that it covers go. Eight small runs of a
   bucket become one. Runs that are too old, and the oldest where a bucket has its share of the disk, go.
 - **Filter.** Fixed in size: a word of 64 bits is chosen by the digest, and four bits in it. Only what it takes for
@@ -24,7 +24,7 @@ secret of the journal, so that no client can construct two ids that collide; by 
 stored ones with a probability of 10^-21. At 100,000 events a second that is one event in three hundred million years.
 
 **Bounds.** Disk: `DISK_SHARE` of what is allowed are records; the rest is what SQLite needs around them. Memory: a 32nd of it for
-the filter, and about 6 MiB for what is recent. Time: a record says when; a run that is too old is deleted at the next sweep, and until
+the filter, and about 12 MiB for what is recent. Time: a record says when; a run that is too old is deleted at the next sweep, and until
 then its records are too old to match. An orderly end leaves the filter to the next start. After a crash it knows nothing and takes
 everything for known, which is slower and as exact, and is filled again bucket by bucket: ten million ids take a few seconds.
 """

@@ -37,16 +37,18 @@ class Filter:
         self.words = array("Q", words)
         return True
 
-    def add(self, numbers: Iterable[int]) -> None:
-        """From now on they are known."""
+    def add(self, numbers: Iterable[int]) -> set[int]:
+        """From now on they are taken for known. Returns those that were before: added earlier, here, or by chance."""
         words, last, masks = self.words, self.last, MASKS
+        suspects = set()
         for number in numbers:
-            words[number & last] |= masks[number >> 52]
-
-    def may_have(self, number: int) -> bool:
-        """False: it was never added."""
-        mask = MASKS[number >> 52]
-        return self.words[number & self.last] & mask == mask
+            mask = masks[number >> 52]
+            word = words[number & last]
+            if word & mask == mask:
+                suspects.add(number)
+            else:
+                words[number & last] = word | mask
+        return suspects
 
     def rebuild(self, bucket: int, numbers: Iterable[int]) -> None:
         """These, all of `bucket`, are what is in it."""

@@ -21,9 +21,13 @@ Numbers = tuple[int, ...]
 
 def digests_of(secret: bytes, scope: int, ids: Sequence[str]) -> list[bytes]:
     """A digest an id: of the secret, the scope and the id. The secret comes first, and BLAKE2 can't be extended."""
-    prefix = secret + _SCOPE.pack(scope)
-    blake2b = hashlib.blake2b
-    return [blake2b(prefix + one.encode(), digest_size=DIGEST_BYTES).digest() for one in ids]
+    begin = hashlib.blake2b(secret + _SCOPE.pack(scope), digest_size=DIGEST_BYTES).copy
+    digests = []
+    for one in ids:
+        state = begin()  # a quarter less time than a new one
+        state.update(one.encode())
+        digests.append(state.digest())
+    return digests
 
 
 def numbers_of(digests: bytes) -> Numbers:

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.errors import ConfigurationError, JournalFull, Unavailable
+from engine.journal.contract import Claim
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk, Lease, Part
 from sandbox.wire import Events
@@ -252,6 +254,45 @@ def test_a_journal_at_its_size_limit_refuses_appends_and_still_settles(tmp_path:
     asyncio.run(run())
 
 
+def test_a_full_journal_refuses_replays_and_knows_no_id_that_it_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock = ManualClock()
+        journal = SqliteJournal.open(tmp_path / "journal.db", clock=clock, size_max_mib=4)
+        [dead] = await journal.append([make_chunk(clock, 50, body=b"x" * 1000)])
+        await journal.settle([(dead, [every(dead, "dead", code="timeout")])])
+        leases: list[Lease] = []
+        number = 0
+
+        async def append(name: str) -> Lease:
+            chunk = make_chunk(clock, 50, body=b"x" * 1000)
+            events = chunk.events._replace(message_ids=[f"{name}.{n}" for n in range(50)])
+            [lease] = await journal.append([replace(chunk, events=events)], claims=[Claim(0, 0, 50, 1)])
+            return lease
+
+        try:
+            while True:
+                leases.append(await append(str(number)))
+                number += 1
+        except JournalFull:
+            pass
+        with pytest.raises(JournalFull):
+            await journal.replay(1)
+        depth = await journal.depth(1)
+        assert (depth.stored, depth.shelved_dead) == (50 * len(leases), 50)
+        assert (await journal.replay(1, dry_run=True)).deliveries == 50
+        for lease in leases:
+            await journal.settle([(lease, [every(lease, "delivered")])])
+        assert (await append(str(number))).remaining == (1 << 50) - 1, "refused: not a duplicate"
+        assert (await append(str(number))).remaining == 0
+        assert (await append("0")).remaining == 0
+        assert (await journal.replay(1)).deliveries == 50
+        depth = await journal.depth(1)
+        assert (depth.stored, depth.shelved_dead) == (100, 0)
+        await journal.close()
+
+    asyncio.run(run())
+
+
 def test_on_a_full_disk_what_was_accepted_stays_and_what_ends_is_held_until_there_is_room() -> None:
     unshare = shutil.which("unshare")
     command = [unshare or "unshare", "--user", "--map-root-user", "--mount"]
@@ -269,6 +310,10 @@ def test_on_a_full_disk_what_was_accepted_stays_and_what_ends_is_held_until_ther
     assert seen["held"] == {"is_writable": False, "leased": 0, "settled": False}
     assert seen["settled_after_room"]
     assert seen["released_while_held"] == (1 << 20) - (1 << 10)
+    assert seen["replay_while_held"] == "refused"
+    assert seen["shelved_while_held"] == seen["shelved_before"]
+    assert seen["refused_is_new_after_room"]
+    assert seen["replayed_after_room"] == seen["shelved_before"] > 0
     assert seen["writable_after_room"]
     assert seen["reserve_after_room"]
     assert seen["lost"] == []
