@@ -77,6 +77,7 @@ class Config:
     records_minute_hours: int = _int(48, 2, 8_760, "how long counters by minute are kept")
     records_hour_days: int = _int(60, 2, 3_650, "how long counters by hour are kept")
     records_day_days: int = _int(730, 31, 36_500, "how long counters by day are kept")
+    cgroups: str = _text("", "writable cgroup directories that all workers join, separated by colons")
     log_format: str = _text("text", "how the daemon logs", ("text", "json"))
     log_level: str = _text("info", "what the daemon logs", ("debug", "info", "warning", "error"))
     allow_degraded: bool = field(

@@ -37,8 +37,10 @@ from engine.registry.secrets import ENVIRONMENT_NAME, Keyring
 from engine.registry.store import Registry
 from engine.reloading import Running
 from engine.undumpable import become_undumpable
+from engine.workers import layers
 from engine.workers.generations import Lifetime
 from engine.workers.pool import Pool, PoolOptions
+from engine.workers.zygote import Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,9 +150,9 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             core.control.check_secrets()
             await pool.start()
             await pool.ready()
-            for layer, state, answer in pool.layers:
-                if state != "holding":
-                    log.warning("jail_layer_missing", layer=layer, state=state, answer=answer)
+            for layer in layers.by_layer(pool.proofs):
+                if layer["state"] != "holding":
+                    log.error("jail_layer_missing", **layer)
             running.started(apply)
             await core.recover()
             await server.start()
@@ -179,6 +181,7 @@ def _pool_options(config: Config) -> PoolOptions:
         suspend_after_s=config.suspend_after_s,
         stop_after_s=config.stop_after_s,
         is_degraded_allowed=config.allow_degraded,
+        cgroups=_cgroups(config),
         zygote=Lifetime(config.zygote_forks_max, config.zygote_age_max_h * 3600.0),
     )
 
@@ -249,6 +252,24 @@ def run_tests(
             await pool.stop()
 
     return uvloop.run(main())
+
+
+def examine_jail(config: Config) -> list[dict[str, Any]]:
+    """`engine doctor`: a map a layer, as `layers.by_layer` makes it. A zygote is started for it, and ended."""
+
+    async def main() -> list[layers.Proof]:
+        zygote = Zygote(on_spare=lambda spare: spare.close(), on_exited=lambda *_: None, on_death=lambda: None)
+        try:
+            hello = await zygote.start(is_degraded_allowed=True, cgroups=_cgroups(config))
+        finally:
+            await zygote.stop()
+        return hello.proofs
+
+    return layers.by_layer(uvloop.run(main()))
+
+
+def _cgroups(config: Config) -> tuple[str, ...]:
+    return tuple(filter(None, config.cgroups.split(":")))
 
 
 def temporary_data_dir() -> tempfile.TemporaryDirectory[str]:

@@ -9,6 +9,7 @@ small msgpack arrays (`SOCK_SEQPACKET`, one a datagram): in comes `["fork", id]`
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import ctypes
@@ -24,7 +25,7 @@ from typing import Any, Final, NoReturn
 
 import msgpack
 
-from sandbox import jail, modules, wire
+from sandbox import jail, modules, probe, wire
 from sandbox.compiler import POLICY_KEY
 from sandbox.worker.loop import Worker
 from sandbox.worker.pipe import Pipe
@@ -36,19 +37,23 @@ PIPES_A_SPARE: Final = 4
 class Zygote:
     """Owner of the control socket and of the table of children."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, room: jail.Jail) -> None:
         self._control = control
+        self._room = room
         self._ids: dict[int, int] = {}
         self._trim = _malloc_trim()
 
-    def serve(self, layers: list[list[str]]) -> NoReturn:
-        """Say hello, then fork on request and report those that ended, until the supervisor is gone."""
+    def serve(self) -> NoReturn:
+        """Prove the jail, say hello, then fork on request and report those that ended, until the supervisor is gone."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        self._send(["hello", POLICY_KEY, layers])
         gc.collect()
         gc.freeze()
+        rows = probe.run(self._room)
+        self._send(["hello", POLICY_KEY, rows])
+        if any(row.state == "broken" for row in rows):
+            sys.exit(1)
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(wake_read, select.POLLIN)
@@ -114,7 +119,7 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             keep = [to_worker[0], from_worker[1], to_worker_http[0], from_worker_http[1]]
-            _become_worker(keep, page, self._trim)
+            _become_worker(self._room, keep, page, self._trim)
         self._ids[pid] = worker_id
         pidfd = os.pidfd_open(pid)
         theirs = [to_worker[1], from_worker[0], to_worker_http[1], from_worker_http[0]]
@@ -124,7 +129,7 @@ class Zygote:
         page.close()
 
 
-def _become_worker(keep: list[int], page: mmap.mmap, trim: Any) -> NoReturn:
+def _become_worker(room: jail.Jail, keep: list[int], page: mmap.mmap, trim: Any) -> NoReturn:
     """In the child: a loop of its own, then the jail, then the worker's loop. Never returns."""
     status = 70
     try:
@@ -132,11 +137,10 @@ def _become_worker(keep: list[int], page: mmap.mmap, trim: Any) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         modules.reseed()
+        room.keep = tuple(keep)
         # The loop's own descriptors are made after the others are closed, and kept.
-        jail.close_all_but(keep)
-        loop = asyncio.SelectorEventLoop()
+        loop = jail.lock_worker(room, asyncio.SelectorEventLoop)
         asyncio.set_event_loop(loop)
-        jail.lock_worker()
         Worker(Pipe(keep[0], keep[1]), memoryview(page), trim=trim).serve(loop)
     finally:
         os._exit(status)
@@ -154,17 +158,22 @@ def _malloc_trim() -> Any:
 
 
 def main() -> NoReturn:
-    """`python -I -m sandbox.zygote FD [--degraded]`."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    """`python -I -m sandbox.zygote FD [--degraded] [--cgroup DIRECTORY]…`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("fd", type=int)
+    parser.add_argument("--degraded", action="store_true")
+    parser.add_argument("--cgroup", action="append", default=[])
+    arguments = parser.parse_args()
+    control = socket.socket(fileno=arguments.fd)
     control.set_inheritable(False)
-    is_degraded_allowed = "--degraded" in sys.argv
     modules.preload()
+    room = jail.Jail(is_degraded_allowed=arguments.degraded, cgroups=tuple(arguments.cgroup))
     try:
-        layers = jail.enter_namespaces(control.fileno(), is_degraded_allowed=is_degraded_allowed)
+        jail.enter(control.fileno(), room)
     except jail.JailError as error:
-        control.send(msgpack.packb(["failed", error.layer, error.answer, error.remedy]))
+        control.send(msgpack.packb(["hello", POLICY_KEY, [*probe.absent(room), probe.not_set_up(error)]]))
         sys.exit(1)
-    Zygote(control).serve(layers)
+    Zygote(control, room).serve()
 
 
 if __name__ == "__main__":

@@ -237,10 +237,10 @@ def _execute(read_fd: int, write_fd: int) -> None:
 
 
 class _PlainWorker:
-    """Stands where `sandbox.worker.Worker` stands, in the product's own zygote."""
+    """Stands where `sandbox.worker.loop.Worker` stands, in the product's own zygote."""
 
-    def __init__(self, read_fd: int, write_fd: int, *_: object, **__: object) -> None:
-        self._fds = read_fd, write_fd
+    def __init__(self, pipe: Any, *_: object, **__: object) -> None:
+        self._fds = pipe.read_fd, pipe._write_fd
 
     def serve(self, *_: object) -> None:
         _execute(*self._fds)

@@ -22,6 +22,7 @@ from engine.model import FAILED_CODES
 from engine.paths import LIMIT_OPTIONS
 from engine.records import spans
 from engine.records.store import AttemptFilter
+from engine.workers import layers
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -331,8 +332,8 @@ class Core:
             "workers_recycled": self._pool.recycled,
             "zygotes_replaced": self._pool.generations.replaced,
             "worker_exits": dict(self._pool.deaths),
-            "layers": self._pool.layers,
             "records": await self._records.stats(),
+            "layers": layers.summary(self._pool.proofs),
             "held_mib": round(self._dispatcher.held_bytes / wire.MIB, 1),
             "journal": {
                 "file_bytes": journal.file_bytes,

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from engine.errors import Unavailable
+from engine.workers import layers
 from engine.workers.states import WorkerState
 from engine.workers.zygote import Zygote
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from engine.clock import Clock
     from engine.workers.worker import Worker
@@ -83,6 +84,7 @@ class Generations:
         lifetime: Lifetime,
         *,
         is_degraded_allowed: bool,
+        cgroups: Sequence[str],
         events: GenerationEvents,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
@@ -90,6 +92,7 @@ class Generations:
         self.replaced = 0
         self._lifetime = lifetime
         self._is_degraded_allowed = is_degraded_allowed
+        self._cgroups = cgroups
         self._events = events
         self._loop = loop
         self._clock = clock
@@ -117,7 +120,8 @@ class Generations:
             on_death=partial(self._died, generation),
         )
         try:
-            hello = await zygote.start(is_degraded_allowed=self._is_degraded_allowed)
+            hello = await zygote.start(is_degraded_allowed=self._is_degraded_allowed, cgroups=self._cgroups)
+            layers.require(hello.proofs)
             self._check_successor(generation, hello)
         except BaseException:
             await zygote.stop()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from engine.clock import Clock
+    from engine.workers.layers import Proof
     from engine.workers.zygote import Hello, SpareFds
     from sandbox import wire
 
@@ -46,6 +47,7 @@ class PoolOptions:
     suspend_after_s: float = 60.0
     stop_after_s: float = 300.0
     is_degraded_allowed: bool = False
+    cgroups: tuple[str, ...] = ()
     zygote: Lifetime = field(default_factory=Lifetime)
 
 
@@ -66,7 +68,7 @@ class Pool:
         self.options = options
         self.listener: PoolListener | None = None
         self.policy_key = ""
-        self.layers: list[list[str]] = []
+        self.proofs: list[Proof] = []
         self.recycled = 0
         self.deaths: dict[str, int] = {}
         self.memory_mib: dict[int, int] = {}
@@ -75,6 +77,7 @@ class Pool:
         self.generations = Generations(
             options.zygote,
             is_degraded_allowed=options.is_degraded_allowed,
+            cgroups=options.cgroups,
             events=self,
             loop=loop,
             clock=clock,
@@ -208,7 +211,7 @@ class Pool:
 
     def zygote_ready(self, hello: Hello) -> None:
         """Another zygote forks from now on."""
-        self.policy_key, self.layers = hello.policy_key, hello.layers
+        self.policy_key, self.proofs = hello.policy_key, hello.proofs
         self._refill()
 
     def spare_forked(self, fds: SpareFds) -> None:

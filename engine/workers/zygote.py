@@ -21,10 +21,13 @@ import msgpack
 import structlog
 
 from engine.errors import Unavailable
+from engine.workers import layers
 from sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from engine.workers.layers import Proof
 
 log = structlog.get_logger()
 
@@ -36,10 +39,10 @@ HELLO_S_MAX: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What the zygote says of itself. `layers` are rows of layer, state, answer."""
+    """What the zygote says of itself, and what it saw of the jail."""
 
     policy_key: str
-    layers: list[list[str]]
+    proofs: list[Proof]
 
 
 @dataclass(slots=True, eq=False)
@@ -84,8 +87,8 @@ class Zygote:
         self._stderr_task: asyncio.Task[None] | None = None
         self._unsent: list[bytes] = []
 
-    async def start(self, *, is_degraded_allowed: bool) -> Hello:
-        """Start it and wait until it can fork. Raises `Unavailable` with its reason."""
+    async def start(self, *, is_degraded_allowed: bool, cgroups: Sequence[str] = ()) -> Hello:
+        """Start it and wait until it can fork, or says why it can't: see `layers.require`. Raises `Unavailable`."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
@@ -95,6 +98,7 @@ class Zygote:
             *PROGRAM,
             str(theirs.fileno()),
             *(["--degraded"] if is_degraded_allowed else []),
+            *(f"--cgroup={folder}" for folder in cgroups),
         ]
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
@@ -151,7 +155,7 @@ class Zygote:
                 self._end()
                 return
             try:
-                self._take(wire.unpack_limited(packed, items_max=64, map_max=0), fds)
+                self._take(wire.unpack_limited(packed, items_max=256, map_max=0), fds)
             except (wire.WireError, ValueError, TypeError, IndexError, OSError) as error:
                 log.error("zygote_broke_protocol", error=str(error))  # noqa: TRY400  the text is the reason
                 for fd in fds:
@@ -167,12 +171,7 @@ class Zygote:
         elif verb == "exited":
             self._on_exited(int(rest[0]), str(rest[1]), int(rest[2]))
         elif verb == "hello" and self._hello is not None and not self._hello.done():
-            self._hello.set_result(Hello(str(rest[0]), [[str(cell) for cell in row] for row in rest[1]]))
-        elif verb == "failed" and self._hello is not None and not self._hello.done():
-            layer, answer, remedy = map(str, rest)
-            self._hello.set_exception(
-                Unavailable(f"the jail's layer {layer} doesn't hold: {answer}", remedy=remedy)
-            )
+            self._hello.set_result(Hello(str(rest[0]), layers.read(rest[1])))
         else:
             raise ValueError(f"the zygote said {verb!r} out of turn")
 
