@@ -258,7 +258,9 @@ def examine_jail(config: Config) -> list[dict[str, Any]]:
     """`engine doctor`: a map a layer, as `layers.by_layer` makes it. A zygote is started for it, and ended."""
 
     async def main() -> list[layers.Proof]:
-        zygote = Zygote(on_spare=lambda spare: spare.close(), on_exited=lambda *_: None, on_death=lambda: None)
+        zygote = Zygote(
+            on_spare=lambda spare: spare.close(), on_exited=lambda *_: None, on_death=lambda: None
+        )
         try:
             hello = await zygote.start(is_degraded_allowed=True, cgroups=_cgroups(config))
         finally:

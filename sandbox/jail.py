@@ -109,6 +109,8 @@ class Jail:
     """Of a worker: the descriptors that stay open."""
     parent: int = 0
     """The process whose death ends this one."""
+    user: int = 0
+    """Who the workers are to the host."""
 
 
 class Step(NamedTuple):
@@ -135,13 +137,14 @@ def _join_cgroups(jail: Jail) -> None:
         (Path(folder) / "cgroup.procs").write_text("0", "ascii")
 
 
-def _become_nobody(_jail: Jail) -> None:
+def _become_nobody(jail: Jail) -> None:
     """Root's workers aren't root, inside or outside. Afterwards dumpable is set again, or /proc/self would be root's."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    jail.user = os.geteuid()
 
 
 def _die_with_parent(jail: Jail) -> None:

@@ -238,6 +238,12 @@ def run(room: jail.Jail) -> list[Row]:
     if any(row.layer == "seccomp" and row.state == "holding" for row in rows):
         for first in range(0, len(MUST_KILL), AT_ONCE):
             rows += _try_killing(MUST_KILL[first : first + AT_ONCE], room)
+    if not any(row.state == "broken" and row.tried == SET_UP for row in rows):  # else the walk ended there
+        tried = {row.layer for row in rows}
+        untried = dict.fromkeys(attempt.layer for attempt in WALK if attempt.layer not in tried)
+        rows += [
+            Row(layer, "broken", "anything", "nothing was tried", jail.REMEDIES[layer]) for layer in untried
+        ]
     return rows
 
 
@@ -260,11 +266,13 @@ def _set_up(room: jail.Jail) -> list[Row]:
         "cgroup": " ".join(room.cgroups),
         "landlock": landlock.covers(jail.landlock_abi()),
     }
-    return [
+    rows = [
         Row(layer, "holding", SET_UP, answer, jail.REMEDIES[layer])
         for layer, answer in answers.items()
         if answer and layer not in room.absent
     ]
+    asked = Attempt("ids", "asking the host who it is", str, (f"user {room.user}",) if room.user else ())
+    return [*rows, _row(asked, f"user {room.user}")]
 
 
 @contextlib.contextmanager

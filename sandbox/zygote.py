@@ -3,8 +3,8 @@
     supervisor ──exec──► launcher ──fork──► zygote (pid 1 of its pid namespace) ──fork──► worker …
 
 It holds no secret: it starts with an empty environment and one descriptor, the control socket. Messages on it are
-small msgpack arrays (`SOCK_SEQPACKET`, one a datagram): in comes `["fork", id]`; out go `["hello", policy_key, layers]`,
-`["spare", id]` with six descriptors, and `["exited", id, "exit" | "signal", number]`. It ends when the socket closes.
+small msgpack arrays (`SOCK_SEQPACKET`, one a datagram): in comes `["fork", id]`; out go
+`["hello", policy_key, rows]`, `["spare", id]` with six descriptors, and `["exited", id, "exit" | "signal", number]`. It ends when the socket closes.
 """
 
 from __future__ import annotations

@@ -63,5 +63,5 @@ def engine(daemon: Daemon) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def room() -> Iterator[Room]:
     """The full jail without the language layer; see `jailed.py`."""
-    with Room() as room:
+    with Room("--degraded") as room:
         yield room

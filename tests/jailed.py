@@ -37,8 +37,9 @@ from engine.workers.zygote import FDS_A_SPARE, SpareFds, _spare
 from sandbox import wire
 
 OUTPUT_BYTES_MAX = 1024 * 1024
+READY = b"\x01"
 HEAD = struct.Struct(">QI")
-"""The worker's address space in bytes (0: as it is), the bytes of the source."""
+"""Bytes of address space to lower itself to, bytes of the source."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -56,7 +57,8 @@ class Ending:
 class Room:
     """Owner of a zygote whose workers run plain sources."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, change: str = "") -> None:
+        """`arguments` are the zygote's; `change` is run in it first, to make it a host or a checklist of another kind."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         self._control.settimeout(20)
@@ -65,7 +67,7 @@ class Room:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", __file__, str(theirs.fileno()), *arguments],
-                env={},
+                env={"CHANGE": change},
                 cwd="/",
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -103,7 +105,18 @@ class Room:
         message, fds = self._receive()
         if message[0] != "spare":
             raise RuntimeError(f"no worker could be forked: {message}")
-        return _spare(self._ids, fds)
+        spare = _spare(self._ids, fds)
+        poll = select.poll()
+        poll.register(spare.read_fd, select.POLLIN)
+        if not poll.poll(20_000) or os.read(spare.read_fd, 1) != READY:
+            raise RuntimeError("the worker isn't ready")
+        return spare
+
+    def end(self, spare: SpareFds) -> None:
+        """Kill a worker that `spare` gave out, and close what is held of it."""
+        _kill(spare)
+        self._exited(spare.id)
+        spare.close()
 
     def run(self, source: str, *, timeout_s: float = 5.0, memory_mib: int = 128) -> Ending:
         """Run the source in a fresh worker until it ends, or for `timeout_s`."""
@@ -115,7 +128,7 @@ class Room:
                 text = source.encode("utf-8", "surrogatepass")
                 head = HEAD.pack(size + memory_mib * wire.MIB, len(text))
                 output, is_late = _converse(spare.read_fd, spare.write_fd, head + text, begun + timeout_s)
-                signal.pidfd_send_signal(spare.pidfd, signal.SIGKILL)
+                _kill(spare)
                 _, kind, number = self._exited(spare.id)
             finally:
                 spare.close()
@@ -131,6 +144,11 @@ class Room:
             message, _ = self._receive()
             if message[0] == "exited" and message[1] == worker_id:
                 return "exited", message[2], message[3]
+
+
+def _kill(spare: SpareFds) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(spare.pidfd, signal.SIGKILL)
 
 
 def _converse(read_fd: int, write_fd: int, unsent: bytes, deadline: float) -> tuple[bytes, bool]:
@@ -243,6 +261,7 @@ class _PlainWorker:
         self._fds = pipe.read_fd, pipe._write_fd
 
     def serve(self, *_: object) -> None:
+        os.write(self._fds[1], READY)
         _execute(*self._fds)
         os._exit(0)
 
@@ -253,6 +272,7 @@ def _main() -> None:
         os._exit(0)
     from sandbox import zygote
 
+    exec(os.environ.get("CHANGE", ""), {})
     zygote.Worker = _PlainWorker  # type: ignore[assignment,misc]
     zygote.main()
 
