@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import psutil
 
 from benchmarks.harness import (
     REFERENCE_SETTINGS,
@@ -21,6 +23,8 @@ from benchmarks.harness import (
 from engine.events import encode_events
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from engine.client import Client
     from sandbox.wire import Events
 
@@ -60,8 +64,15 @@ class Unrecorded:
         """Nothing."""
 
 
+class Burst(NamedTuple):
+    """One burst: events a second, and how long the supervisor's threads ran for an event."""
+
+    rate: float
+    cpu_us: float
+
+
 def measure(floor: float | None, runs: int) -> list[Figure]:
-    """Events a second with records, and the share of the throughput without that this is."""
+    """With records, and as a share of what is without: events a second, and the supervisor's CPU time an event."""
     figures = []
     for name, source, failing in (("records", REFERENCE_SOURCE, 0), ("records_failing", FAILING_SOURCE, 10)):
         events = reference_events(100)
@@ -71,17 +82,21 @@ def measure(floor: float | None, runs: int) -> list[Figure]:
                 "properties": {**events[at * 10]["properties"], "fails": True},
             }
         pairs = _pairs(source, encode_events(events), failing, runs * PAIRS_A_RUN)
-        figures.append(figure(name, "events/s", [with_records for with_records, _ in pairs], floor=floor))
-        figures.append(figure(f"{name}_share", "of without", [one / other for one, other in pairs]))
+        figures += [
+            figure(name, "events/s", [recorded.rate for recorded, _ in pairs], floor=floor),
+            figure(f"{name}_share", "of without", [one.rate / other.rate for one, other in pairs]),
+            figure(f"{name}_cpu", "of without", [one.cpu_us / other.cpu_us for one, other in pairs]),
+        ]
     return figures
 
 
-def _pairs(source: str, columns: Events, failing: int, pairs: int) -> list[tuple[float, float]]:
+def _pairs(source: str, columns: Events, failing: int, pairs: int) -> list[tuple[Burst, Burst]]:
     """Two daemons, turn about, so that a machine that slows down slows both; either is the first as often."""
-    with daemon() as (recorded, _), daemon(module="benchmarks.records") as (unrecorded, _):
-        for client in (recorded, unrecorded):
+    with daemon() as recorded, daemon(module="benchmarks.records") as unrecorded:
+        for client, _ in (recorded, unrecorded):
             client.deploy("reference", source, settings=REFERENCE_SETTINGS)
-            _burst(client, columns, failing)
+        _burst(recorded, columns, failing)
+        _burst(unrecorded, columns, failing)
         values = []
         for at in range(pairs):
             if at % 2:
@@ -92,17 +107,22 @@ def _pairs(source: str, columns: Events, failing: int, pairs: int) -> list[tuple
         return values
 
 
-def _burst(client: Client, columns: Events, failing: int) -> float:
+def _burst(running: tuple[Client, Popen[bytes]], columns: Events, failing: int) -> Burst:
+    client, process = running
+    supervisor = psutil.Process(process.pid)
+    before = supervisor.cpu_times()
     delivered = 0
     begun = time.perf_counter()
     for result in client.submit_many(
         "reference", (columns for _ in range(EVENTS_A_BURST // 100)), wait=True, dedupe=False
     ):
         delivered += result.delivered
-    elapsed = time.perf_counter() - begun
+    elapsed_s = time.perf_counter() - begun
+    after = supervisor.cpu_times()
     if delivered != EVENTS_A_BURST * (100 - failing) // 100:
         raise RuntimeError(f"{delivered} of {EVENTS_A_BURST} events were delivered")
-    return EVENTS_A_BURST / elapsed
+    cpu_s = after.user + after.system - before.user - before.system
+    return Burst(EVENTS_A_BURST / elapsed_s, cpu_s * 1e6 / EVENTS_A_BURST)
 
 
 if __name__ == "__main__":
