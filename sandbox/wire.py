@@ -426,22 +426,24 @@ FROM_WORKER: Final[dict[int, type[Frame]]] = {
 
 def decode_from_worker(body: bytes) -> Frame:
     """One frame of a worker, without its length. Raise `WireError` on anything but a known, flat, well-typed frame."""
-    return _decode(body, FROM_WORKER, items_max=WORKER_ITEMS_MAX, list_hook=_refuse_nesting)
+    return decode_frame(body, FROM_WORKER, items_max=WORKER_ITEMS_MAX, list_hook=refuse_nesting)
 
 
 def decode_to_worker(body: bytes) -> Frame:
     """One frame of the supervisor, without its length."""
-    return _decode(body, TO_WORKER, items_max=SUBMIT_EVENTS_MAX)
+    return decode_frame(body, TO_WORKER, items_max=SUBMIT_EVENTS_MAX)
 
 
-def _decode(
+def decode_frame(
     body: bytes,
     table: dict[int, type[Frame]],
     *,
     items_max: int,
+    map_max: int = 0,
     list_hook: Callable[[list[Any]], list[Any]] | None = None,
 ) -> Frame:
-    items = unpack_limited(body, items_max=items_max, map_max=0, list_hook=list_hook)
+    """One frame of `table`, without its length. Raises `WireError` on anything else."""
+    items = unpack_limited(body, items_max=items_max, map_max=map_max, list_hook=list_hook)
     if type(items) is not list or not items or type(items[0]) is not int:
         raise WireError("a frame is an array that begins with its kind")
     cls = table.get(items[0])
@@ -489,7 +491,7 @@ def _refuse_extension(code: int, _data: bytes) -> Any:
     raise ValueError(f"extension type {code}")
 
 
-def _refuse_nesting(items: list[Any]) -> list[Any]:
+def refuse_nesting(items: list[Any]) -> list[Any]:
     """The second array of a frame ends the decoding: before that, one a level is all there can be."""
     if list in map(type, items):
         raise ValueError("an array within an array")
@@ -589,7 +591,7 @@ def pack_handlers(handlers: Sequence[Handler]) -> bytes:
 def unpack_handlers(packed: bytes) -> tuple[Handler, ...]:
     """Raise `WireError` unless `packed` is what `pack_handlers` makes."""
     width = len(Handler._fields)
-    items = unpack_limited(packed, items_max=HANDLERS_MAX * width, map_max=0, list_hook=_refuse_nesting)
+    items = unpack_limited(packed, items_max=HANDLERS_MAX * width, map_max=0, list_hook=refuse_nesting)
     if type(items) is not list or len(items) % width or not items:
         raise WireError("not a table of handlers")
     handlers = []
