@@ -32,6 +32,29 @@ def _text(default: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
     return field(default=default, metadata={"meaning": meaning, "choices": choices})
 
 
+def _list(meaning: str) -> Any:
+    return field(default=(), metadata={"meaning": meaning, "check": _check_list})
+
+
+def _lists(meaning: str) -> Any:
+    return field(default=(), metadata={"meaning": meaning, "check": _check_lists})
+
+
+def _check_list(name: str, value: Any) -> tuple[str, ...]:
+    """A list of text; in the environment one text, with commas between."""
+    items = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError(f"{name} is a list of text, not {value!r}")
+    return tuple(items)
+
+
+def _check_lists(name: str, value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A table of destination and list."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is a table of destination = [list], not {value!r}")  # noqa: TRY004  one class for what a user got wrong
+    return tuple((str(key), _check_list(f"{name}.{key}", item)) for key, item in value.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The daemon's settings, checked."""
@@ -78,6 +101,24 @@ class Config:
     records_hour_days: int = _int(60, 2, 3_650, "how long counters by hour are kept")
     records_day_days: int = _int(730, 31, 36_500, "how long counters by day are kept")
     cgroups: str = _text("", "writable cgroup directories that all workers join, separated by colons")
+    egress_processes: int = _int(
+        1, 1, 64, "processes that perform HTTP; a destination is always on the same one"
+    )
+    egress_allow: tuple[str, ...] = _list(
+        "hosts and networks that may be called although they aren't public, or at other ports than 80 and 443"
+    )
+    egress_deny: tuple[str, ...] = _list("hosts and networks that may not be called; wins over what allows")
+    egress_allow_for: tuple[tuple[str, tuple[str, ...]], ...] = _lists(
+        "the same for one destination: name = [list]"
+    )
+    egress_deny_for: tuple[tuple[str, tuple[str, ...]], ...] = _lists(
+        "the same for one destination: name = [list]"
+    )
+    egress_secret_headers: tuple[str, ...] = _list(
+        "headers whose values are never shown, and don't follow a redirect to another host"
+    )
+    egress_source_address: str = _text("", "address that calls come from; empty: the system chooses")
+    egress_ca_file: str = _text("", "certificates (PEM) to trust instead of the system's")
     log_format: str = _text("text", "how the daemon logs", ("text", "json"))
     log_level: str = _text("info", "what the daemon logs", ("debug", "info", "warning", "error"))
     allow_degraded: bool = field(
@@ -102,6 +143,12 @@ RELOADED: Final = frozenset(
         "frame_ms",
         "memory_queue_mib",
         "drain_timeout_s",
+        "egress_allow",
+        "egress_deny",
+        "egress_allow_for",
+        "egress_deny_for",
+        "egress_secret_headers",
+        "egress_source_address",
         "log_format",
         "log_level",
     }
@@ -168,6 +215,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check(name: str, value: Any) -> Any:
     item = next(entry for entry in fields(Config) if entry.name == name)
+    if "check" in item.metadata:
+        return item.metadata["check"](name, value)
     if isinstance(item.default, bool):
         if value in (True, "1", "true", "yes"):
             return True
@@ -233,5 +282,6 @@ def settings_table() -> list[tuple[str, str, str, str, str]]:
             else ", ".join(about.get("choices", ()))
         )
         reload = "yes" if item.name in RELOADED else ""
-        rows.append((item.name, f"{item.default:{shape}}", bounds, reload, about["meaning"]))
+        default = "" if item.default == () else f"{item.default:{shape}}"
+        rows.append((item.name, default, bounds, reload, about["meaning"]))
     return rows

@@ -27,6 +27,9 @@ from engine.dispatch.core import Core
 from engine.dispatch.dispatcher import Dispatcher
 from engine.dispatch.intake import Intake
 from engine.dispatch.trial import Trial, pack_settings, result_map
+from engine.egress.access import Lists
+from engine.egress.rules import parse_pattern
+from engine.egress.supervise import Egress, EgressOptions
 from engine.errors import ConfigurationError, Unavailable
 from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
@@ -46,6 +49,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 log = structlog.get_logger()
+
+
+def egress_options(config: Config) -> EgressOptions:
+    """What the configuration says of HTTP. Raises `ConfigurationError` naming an entry that is no pattern."""
+    texts = [*config.egress_allow, *config.egress_deny]
+    texts += [text for _, items in (*config.egress_allow_for, *config.egress_deny_for) for text in items]
+    for text in texts:
+        try:
+            parse_pattern(text)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"egress lists: {error}",
+                remedy="write HOST, *.HOST, ADDRESS or NETWORK, with or without :PORT",
+            ) from None
+    allow_for, deny_for = dict(config.egress_allow_for), dict(config.egress_deny_for)
+    return EgressOptions(
+        processes=config.egress_processes,
+        lists=Lists(config.egress_allow, config.egress_deny),
+        lists_for={
+            name: Lists(allow_for.get(name, ()), deny_for.get(name, ())) for name in {*allow_for, *deny_for}
+        },
+        secret_headers=config.egress_secret_headers,
+        source_address=config.egress_source_address,
+        ca_file=config.egress_ca_file,
+    )
 
 
 @contextlib.contextmanager
@@ -96,11 +124,14 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             dedupe_window_s=config.dedupe_hours * 3600,
             dedupe_bytes_max=config.dedupe_disk_mib << 20,
         )
+        egress = Egress(egress_options(config), loop=loop)
         pool = Pool(
             _pool_options(config),
+            http=egress,
             loop=loop,
             clock=clock,
         )
+        egress.events = pool
         records = Records(
             data_dir / "records.db",
             bounds=Bounds(
@@ -119,6 +150,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             pool=pool,
             open_settings=registry.destinations.open_settings,
             used=registry.usage.add,
+            egress=egress,
             clock=clock,
             rng=random.Random(),  # noqa: S311  jitter, not secrets
             loop=loop,
@@ -130,6 +162,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             journal=journal,
             records=records,
             pool=pool,
+            egress=egress,
             dispatcher=dispatcher,
             intake=intake,
             clock=clock,
@@ -144,11 +177,12 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
         def apply(config: Config) -> None:
             configure_log(log_format=config.log_format, level=config.log_level)
             pool.options = _pool_options(config)
+            egress.configure(egress_options(config))
             dispatcher.tune(frame_ms=config.frame_ms, memory_queue_mib=config.memory_queue_mib)
 
         try:
             core.control.check_secrets()
-            await pool.start()
+            await asyncio.gather(egress.start(), pool.start())
             await pool.ready()
             for layer in layers.by_layer(pool.proofs):
                 if layer["state"] != "holding":
@@ -168,6 +202,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
         finally:
             flushing.cancel()
             await pool.stop()
+            await egress.stop()
             await records.close()
             await journal.close()
             registry.close()
@@ -204,6 +239,12 @@ async def _watch(journal: SqliteJournal) -> None:
         await asyncio.sleep(every_s)
 
 
+def _checked(config: Config) -> Config:
+    """Raises `ConfigurationError` on what only its parts can judge."""
+    egress_options(config)
+    return config
+
+
 def run(config: Config, *, read: Callable[[], Config], on_ready: Callable[[], None]) -> None:
     """`engine serve`: until SIGTERM or SIGINT; a second one ends it at once. SIGHUP takes what `read` returns."""
     become_undumpable()
@@ -211,7 +252,7 @@ def run(config: Config, *, read: Callable[[], Config], on_ready: Callable[[], No
     async def main() -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        running = Running(config, read)
+        running = Running(config, lambda: _checked(read()))
 
         def asked() -> None:
             if stop.is_set():
@@ -234,22 +275,28 @@ def run_tests(
     settings: dict[str, Any],
     limits: dict[str, int],
     batch: bool,
+    allow: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:
     """`engine test`: a pool of one worker, no journal, no socket. Raises `FunctionRefused`, `InvalidEvent`."""
     columns = encode_events(events)
     checked = check_limits(limits, Config().limits)
+    options = egress_options(Config(egress_allow=allow))
 
     async def main() -> list[dict[str, Any]]:
-        pool = Pool(PoolOptions(spares=1), loop=asyncio.get_running_loop(), clock=SystemClock())
+        loop = asyncio.get_running_loop()
+        egress = Egress(options, loop=loop)
+        pool = Pool(PoolOptions(spares=1), http=egress, loop=loop, clock=SystemClock())
+        egress.events = pool
         try:
-            await pool.start()
-            trial = Trial(pool)
+            await asyncio.gather(egress.start(), pool.start())
+            trial = Trial(pool, egress)
             await trial.load(
                 source=source, filename=filename, settings=pack_settings(settings), limits=checked
             )
             return [result_map(code, detail) for code, detail in await trial.invoke(columns, batch=batch)]
         finally:
             await pool.stop()
+            await egress.stop()
 
     return uvloop.run(main())
 

@@ -2,32 +2,40 @@
 
 Inside the engine these names resolve to the real things, and need no import at all. Here they are for editors and type
 checkers, and so that a function can be imported in plain pytest: errors are real, `console` prints, `cache` keeps, and
-`fetch` says that it isn't available.
+`fetch` says that it works in the engine only.
 """
 
 from __future__ import annotations
 
 import inspect
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypedDict, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 
 __all__ = [
+    "AddressRefused",
     "AliasEvent",
+    "ConnectionFailed",
     "Context",
     "DeleteEvent",
     "DropEvent",
     "Event",
     "EventNotSupported",
+    "FetchError",
+    "FetchTimeout",
     "GroupEvent",
+    "HTTPStatusError",
     "IdentifyEvent",
     "InvalidEventPayload",
     "PageEvent",
+    "Response",
+    "ResponseTooLarge",
     "RetryError",
     "ScreenEvent",
     "Settings",
+    "TooManyRequests",
     "TrackEvent",
     "ValidationError",
     "cache",
@@ -279,16 +287,115 @@ class Cache:
         self._entries[key] = (value, time.monotonic() + ttl_ms / 1000 if ttl_ms >= 0 else float("inf"))
 
 
-class FetchUnavailableError(RuntimeError):
-    """`fetch` was called."""
+# --- fetch
 
 
-def fetch(url: str, **options: Any) -> Any:
-    """Raise `FetchUnavailableError`: functions can't make HTTP calls in this version."""
-    del options
-    raise FetchUnavailableError(
-        f"fetch is not available yet: this version of the engine makes no HTTP calls; {url} was not called. "
-        "In a test, replace it: monkeypatch.setattr(your_function, 'fetch', …)"
+class FetchError(FunctionError):
+    """Base of what `fetch` raises. Uncaught, `FetchTimeout` and `ConnectionFailed` are retried, the others discarded."""
+
+
+class FetchTimeout(FetchError):
+    """No complete answer in time."""
+
+    code = "retry"
+
+
+class ConnectionFailed(FetchError):
+    """The host can't be found or reached, its certificate isn't valid, or it hung up."""
+
+    code = "retry"
+
+
+class AddressRefused(FetchError):
+    """The engine doesn't call this URL: it isn't public, or the operator forbids it."""
+
+
+class ResponseTooLarge(FetchError):
+    """The response, or what it decodes to, is longer than allowed."""
+
+
+class TooManyRequests(FetchError):
+    """The invocation has made as many fetches as it may."""
+
+
+class HTTPStatusError(FetchError):
+    """`raise_for_status` met a status of 400 or more. Uncaught, 429 and 5xx are retried, the others discarded."""
+
+    response: Response
+
+
+class Response(Protocol):
+    """What `fetch` answers, whole."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+
+    @property
+    def status_code(self) -> int:
+        """The status code."""
+
+    @property
+    def ok(self) -> bool:
+        """The status is 200 to 299."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers; names without regard to case."""
+
+    @property
+    def url(self) -> str:
+        """Where it came from: the last URL, if redirects were followed."""
+
+    @property
+    def elapsed_ms(self) -> float:
+        """From the call to the last byte."""
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+
+    def json(self) -> Any:
+        """The body as JSON. Raises `ValueError` if it isn't."""
+
+    def raise_for_status(self) -> Response:
+        """Itself; raises `HTTPStatusError` if the status is 400 or more."""
+
+
+class _Fetched(Response, Protocol):
+    """The response in a `def` handler; in an `async def` handler, what is awaited to get it."""
+
+    def __await__(self) -> Generator[Any, None, Response]: ...
+
+
+class NoEgressError(RuntimeError):
+    """`fetch` was called outside the engine."""
+
+
+def fetch(  # noqa: PLR0917  an author may pass all by position
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | Sequence[tuple[str, Any]] | str | None = None,
+    json: Any = None,
+    data: Mapping[str, Any] | Sequence[tuple[str, Any]] | str | bytes | None = None,
+    content: str | bytes | None = None,
+    files: Mapping[str, Any] | None = None,
+    timeout_ms: float | None = None,
+    follow_redirects: bool = False,
+) -> _Fetched:
+    """Send a request, and await it in an `async def` handler; in a `def` handler the response is what it returns.
+
+    `json`, `content` and `data` (a form, with `files` a multipart one) exclude each other. `timeout_ms` covers all of
+    it and never outlasts the invocation. Raises `FetchError`. Here, outside the engine, it raises `NoEgressError`.
+    """
+    del method, headers, params, json, data, content, files, timeout_ms, follow_redirects
+    raise NoEgressError(
+        f"fetch works inside the engine only; {url} was not called. In a test use the `deploy` fixture of engine.testing"
     )
 
 

@@ -226,6 +226,7 @@ FUNCTION_TYPES: Final = [
     "DeleteEvent",
     "Settings",
     "Context",
+    "Response",
 ]
 INJECTED: Final = [
     "fetch",
@@ -236,6 +237,13 @@ INJECTED: Final = [
     "ValidationError",
     "RetryError",
     "DropEvent",
+    "FetchError",
+    "FetchTimeout",
+    "ConnectionFailed",
+    "AddressRefused",
+    "ResponseTooLarge",
+    "TooManyRequests",
+    "HTTPStatusError",
 ]
 _FUNCTION_STUBS: Final[dict[str, Any]] = {
     name: type(name, (), {}) if name == "Settings" else typing.TypedDict(name, {}, total=False)  # type: ignore[operator]

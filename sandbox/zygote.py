@@ -139,9 +139,9 @@ def _become_worker(room: jail.Jail, keep: list[int], page: mmap.mmap, trim: Any)
         modules.reseed()
         room.keep = tuple(keep)
         # The loop's own descriptors are made after the others are closed, and kept.
-        loop = jail.lock_worker(room, asyncio.SelectorEventLoop)
+        loop, epoll = jail.lock_worker(room, lambda: (asyncio.SelectorEventLoop(), select.epoll()))
         asyncio.set_event_loop(loop)
-        Worker(Pipe(keep[0], keep[1]), memoryview(page), trim=trim).serve(loop)
+        Worker(Pipe(keep[0], keep[1]), (keep[2], keep[3]), epoll, memoryview(page), trim=trim).serve(loop)
     finally:
         os._exit(status)
 

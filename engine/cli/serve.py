@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from engine.cli import output
 
 if TYPE_CHECKING:
     from engine.config import Config
+
+LOOPBACK = ("127.0.0.0/8:*", "[::1]:*")
+"""What a daemon to try things out lets functions call besides: the author's own machine."""
 
 
 @click.command("serve")
@@ -26,9 +30,19 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-degraded", is_flag=True, default=None, help="Serve although this host refuses namespaces."
 )
-@click.option("--dev", is_flag=True, help="Temporary data; prints what to try next.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="May be called by functions, beside egress_allow: a host, address or network. Any number of times.",
+)
+@click.option(
+    "--dev", is_flag=True, help="Temporary data; functions may call this machine; prints what to try next."
+)
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON when it is ready.")
-def serve_command(config_path: Path | None, dev: bool, is_json: bool, **flags: Any) -> None:
+def serve_command(
+    config_path: Path | None, dev: bool, is_json: bool, allow: tuple[str, ...], **flags: Any
+) -> None:
     """Run the daemon until SIGTERM."""
     # Only now: `--help`, and what is wrong with the arguments, needs no daemon.
     from engine import log  # noqa: PLC0415
@@ -42,7 +56,9 @@ def serve_command(config_path: Path | None, dev: bool, is_json: bool, **flags: A
             flags["socket"] = flags["socket"] or f"{temporary}/engine.sock"
 
         def read() -> Config:
-            return load(config_path, flags, os.environ)
+            config = load(config_path, flags, os.environ)
+            allowed = (*config.egress_allow, *allow, *(LOOPBACK if dev else ()))
+            return replace(config, egress_allow=allowed)
 
         config = read()
         log.configure(log_format=config.log_format, level=config.log_level)

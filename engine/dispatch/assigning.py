@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.dispatch.backlog import Backlog
     from engine.dispatch.lane import Lane
+    from engine.egress.access import Access
     from engine.journal.contract import Journal
     from engine.model import Destination
     from engine.workers.holdings import Run
@@ -42,6 +43,7 @@ class Assigner:
         lanes: dict[int, Lane],
         journal: Journal,
         pool: Pool,
+        access_for: Callable[[Destination, bytes], Access],
         backlog: Backlog,
         open_settings: Callable[[Destination], bytes],
         clock: Clock,
@@ -61,6 +63,7 @@ class Assigner:
         self._lanes = lanes
         self._journal = journal
         self._pool = pool
+        self._access_for = access_for
         self._backlog = backlog
         self._open_settings = open_settings
         self._clock = clock
@@ -147,7 +150,7 @@ class Assigner:
         if not room or not lane.ready_events:
             return False
         if worker.state is WorkerState.SUSPENDED:
-            self._load(lane, worker)
+            self._load(lane, worker, self._open_settings(lane.destination))
         flags = wire.INVOKE_VERBOSE if lane.record.is_followed else 0
         if lane.suspects or lane.state is LaneState.PROBING:
             return self._give_alone(lane, worker, flags)
@@ -261,8 +264,10 @@ class Assigner:
             if is_first:
                 self._starve(lane)
             return None
-        self._pool.bind(worker, lane.destination.limits.memory_mib)
-        self._load(lane, worker)
+        settings = self._open_settings(lane.destination)
+        access = self._access_for(lane.destination, settings)
+        self._pool.bind(worker, lane.destination.limits.memory_mib, access)
+        self._load(lane, worker, settings)
         self._sleep[worker] = Sleep(worker.pid)
         self._sleep[worker].is_most(now)
         lane.workers.append(worker)
@@ -286,7 +291,7 @@ class Assigner:
             if len(crowded.workers) > 1:
                 crowded.workers[-1].stop()
 
-    def _load(self, lane: Lane, worker: Worker) -> None:
+    def _load(self, lane: Lane, worker: Worker, settings: bytes) -> None:
         destination = lane.destination
         version, limits = destination.version, destination.limits
         is_current = version.policy_key == self._pool.policy_key
@@ -294,7 +299,7 @@ class Assigner:
             version.code if is_current else None,
             None if is_current else version.source,
             version.filename,
-            self._open_settings(destination),
+            settings,
             limits.timeout_ms,
             limits.concurrency,
             limits.console_bytes,

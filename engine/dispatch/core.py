@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.dispatch.dispatcher import Dispatcher
     from engine.dispatch.intake import Intake
     from engine.dispatch.tally import Tally
+    from engine.egress.supervise import Egress
     from engine.errors import EngineError
     from engine.journal.contract import Filter, Journal
     from engine.model import Destination, Limits
@@ -54,6 +55,7 @@ class Core:
         journal: Journal,
         records: Records,
         pool: Pool,
+        egress: Egress,
         dispatcher: Dispatcher,
         intake: Intake,
         clock: Clock,
@@ -64,6 +66,7 @@ class Core:
         self._journal = journal
         self._records = records
         self._pool = pool
+        self._egress = egress
         self._dispatcher = dispatcher
         self._intake = intake
         self._clock = clock
@@ -74,7 +77,7 @@ class Core:
         self.control = Control(
             registry,
             keys,
-            new_trial=lambda: Trial(pool),
+            new_trial=lambda: Trial(pool, egress),
             policy_key=lambda: pool.policy_key,
             limits=limits,
             changed=self.changed,
@@ -193,7 +196,7 @@ class Core:
         batch: bool = False,
     ) -> list[dict[str, Any]]:
         """Run events through a function that isn't deployed, one after the other or as one batch. Raises `FunctionRefused`."""
-        trial = Trial(self._pool)
+        trial = Trial(self._pool, self._egress)
         try:
             packed = pack_settings(settings)
             await trial.load(source=source, filename=filename, settings=packed, limits=self._limits(limits))

@@ -20,6 +20,7 @@ from engine.dispatch.gate import Gate
 from engine.dispatch.reports import Reports
 from engine.dispatch.settling import Settler
 from engine.dispatch.tasks import Tasks
+from engine.dispatch.tracing import Tracer
 from sandbox.wire import MIB
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.dispatch.lane import Lane
     from engine.dispatch.tally import Tally
+    from engine.egress.supervise import Egress
     from engine.journal.contract import Journal
     from engine.model import Destination, Lease
     from engine.workers.pool import Pool
@@ -44,6 +46,7 @@ class Dispatcher:
         pool: Pool,
         open_settings: Callable[[Destination], bytes],
         used: Callable[..., None],
+        egress: Egress,
         clock: Clock,
         rng: random.Random,
         loop: asyncio.AbstractEventLoop,
@@ -56,6 +59,7 @@ class Dispatcher:
             lanes=self.lanes,
             journal=journal,
             pool=pool,
+            access_for=egress.access_for,
             backlog=self._backlog,
             open_settings=open_settings,
             clock=clock,
@@ -72,9 +76,11 @@ class Dispatcher:
         )
         self.gate = Gate(backlog=self._backlog, clock=clock, rng=rng, loop=loop)
         self.gate.on_open = self._go_on
+        self._tracer = Tracer(egress=egress, settler=self._settler, clock=clock)
         self._reports = Reports(
             assigner=self._assigner,
             settler=self._settler,
+            tracer=self._tracer,
             gate=self.gate,
             backlog=self._backlog,
             used=used,
@@ -142,8 +148,11 @@ class Dispatcher:
         self._assigner.close_batches()
         self._assigner.is_closed = self._backlog.is_closed = True
         deadline = self._clock.monotonic() + timeout_s
-        while self._clock.monotonic() < deadline and any(lane.in_flight for lane in self.lanes.values()):  # noqa: ASYNC110
+        while self._clock.monotonic() < deadline and self._is_busy():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         self._settler.settle_all()
         await asyncio.sleep(0)
         await self._tasks.finish(max(0.0, deadline - self._clock.monotonic()) + 1)
+
+    def _is_busy(self) -> bool:
+        return bool(self._tracer.waiting) or any(lane.in_flight for lane in self.lanes.values())

@@ -8,6 +8,7 @@ import structlog
 
 from engine.dispatch import scheduling
 from engine.dispatch.states import LaneState
+from engine.dispatch.tracing import Ending
 from engine.model import FAILED_CODES
 from engine.records.spans import BUSY
 from sandbox import wire
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from engine.dispatch.gate import Gate
     from engine.dispatch.lane import Lane
     from engine.dispatch.settling import Settler
+    from engine.dispatch.tracing import Tracer
     from engine.model import Destination
     from engine.workers.holdings import Run
     from engine.workers.telling import Death
@@ -31,6 +33,8 @@ log = structlog.get_logger()
 BACKOFF_S: Final = (0.0, 0.0, 0.0, 0.1, 0.5, 2.0, 10.0, 30.0)
 """Pause before another worker is bound, by how many died in a row."""
 DEATHS_WITHOUT_CULPRIT_MAX: Final = 3
+UNCHARGED: Final = frozenset({"stopped", "zygote", "egress"})
+"""Deaths that a worker has no part in."""
 
 
 class Reports:
@@ -41,6 +45,7 @@ class Reports:
         *,
         assigner: Assigner,
         settler: Settler,
+        tracer: Tracer,
         gate: Gate,
         backlog: Backlog,
         used: Callable[..., None],
@@ -50,6 +55,7 @@ class Reports:
         self.version_compiled: Callable[[Destination, bytes, str], None] = lambda *_: None
         self._assigner = assigner
         self._settler = settler
+        self._tracer = tracer
         self._gate = gate
         self._backlog = backlog
         self._used = used
@@ -76,16 +82,17 @@ class Reports:
         """Outcomes: add them to their chunks, measure, top up."""
         lane = self._assigner.lane_of[worker.id]
         now = self._clock.monotonic()
-        count, failed = len(failures), 0
+        count = len(failures)
         for run, offset, number in delivered:
             count += number
             self._settler.delivered(run.owner, run.start + offset, number, now)
-        for run, offset, row in failures:
-            code = wire.OUTCOME_CODES[row.code]
-            failed += code in FAILED_CODES
-            self._settler.ended(
-                run.owner, run.start + offset, code, after_ms=row.after_ms, detail=row.detail, now=now
-            )
+        endings = [
+            Ending(run, offset, wire.OUTCOME_CODES[row.code], row.after_ms, row.detail)
+            for run, offset, row in failures
+        ]
+        failed = sum(ending.code in FAILED_CODES for ending in endings)
+        if endings:
+            self._tracer.ended(worker.id, endings)
         invocations = self._count(lane, worker, failed, count - failed)
         if count:
             busy_us = (now - worker.busy_since) * 1e6
@@ -112,7 +119,7 @@ class Reports:
         lane = self._assigner.lane_of.pop(worker.id)
         lane.workers.remove(worker)
         now = self._clock.monotonic()
-        if death.reason not in {"stopped", "zygote"}:
+        if death.reason not in UNCHARGED:
             lane.deaths += 1
             lane.not_before = now + BACKOFF_S[min(lane.deaths, len(BACKOFF_S) - 1)]
             if death.is_attack:
@@ -126,28 +133,31 @@ class Reports:
         if death.reason in {"refused", "load_failed"}:
             failed = self._fail_load(lane, death, now)
         elif ran_batch and death.culprits:
-            failed = self._charge_all(death, now)
+            failed = self._charge_all(worker, death)
         else:
-            failed = self._charge(lane, death, now)
+            failed = self._charge(lane, worker, death)
         self._gate.count(lane, failed=min(failed, 1) if ran_batch else failed, succeeded=0)
         self._backlog.spill(lane)
         self._assigner.pump(lane)
 
-    def _charge_all(self, death: Death, now: float) -> int:
+    def _charge_all(self, worker: Worker, death: Death) -> int:
         """A batch is one invocation: how it ended is how all of its events did."""
         detail = _death_detail(death)
-        places = [(run.owner, place) for run in death.held for place in run.open_places()]
-        for work, place in places:
-            self._settler.ended(work, place, death.reason, detail=detail, now=now)
-        return len(places)
+        endings = [
+            Ending(run, place - run.start, death.reason, 0, detail)
+            for run in death.held
+            for place in run.open_places()
+        ]
+        self._tracer.ended(worker.id, endings)
+        return len(endings)
 
-    def _charge(self, lane: Lane, death: Death, now: float) -> int:
+    def _charge(self, lane: Lane, worker: Worker, death: Death) -> int:
         """The culprit is charged with an attempt; of several each runs again alone. How many were charged."""
         culprits = death.culprits
         if (
             not culprits
             and death.held
-            and death.reason != "zygote"
+            and death.reason not in UNCHARGED
             and lane.deaths >= DEATHS_WITHOUT_CULPRIT_MAX
         ):
             run = death.held[0]
@@ -156,7 +166,7 @@ class Reports:
         if len(culprits) == 1:
             run, offset = culprits[0]
             run.remaining &= ~(1 << offset)
-            self._settler.ended(run.owner, run.start + offset, death.reason, detail=detail, now=now)
+            self._tracer.ended(worker.id, [Ending(run, offset, death.reason, 0, detail)])
         else:
             for run, offset in culprits:
                 run.remaining &= ~(1 << offset)

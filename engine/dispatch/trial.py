@@ -6,16 +6,20 @@ The worker is used once. Its deadlines and its end are the pool's business as ev
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from engine.egress.access import TRACE_BODY_BYTES, Lists, access_of
 from engine.errors import FunctionRefused
 from engine.workers.holdings import Run
 from sandbox import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.egress.supervise import Egress
     from engine.model import Limits
     from engine.workers.pool import Pool
     from engine.workers.telling import Death
@@ -34,19 +38,37 @@ class Loading:
 class Trial:
     """Listener of one worker that is used once."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, egress: Egress) -> None:
         self._pool = pool
+        self._egress = egress
         self._worker: Worker | None = None
         self._loading: asyncio.Future[Loading] = asyncio.get_running_loop().create_future()
         self._endings: dict[int, asyncio.Future[tuple[str, bytes]]] = {}
         self._refusal: FunctionRefused | None = None
 
-    async def load(self, *, source: str, filename: str, settings: bytes, limits: Limits) -> Loading:
-        """Compile and load in a fresh worker. Raises `FunctionRefused` with diagnostics or the error."""
+    async def load(
+        self,
+        *,
+        source: str,
+        filename: str,
+        settings: bytes,
+        limits: Limits,
+        mocks: Sequence[dict[str, Any]] | None = None,
+        trace_body_bytes: int = TRACE_BODY_BYTES,
+    ) -> Loading:
+        """Compile and load in a fresh worker. Raises `FunctionRefused` with diagnostics or the error.
+
+        With `mocks` its HTTP is answered from these (`engine.egress.mocks`), and nothing is called.
+        """
         worker = await self._pool.next_spare()
         self._worker = worker
         worker.is_used_once = True
-        self._pool.bind(worker, limits.memory_mib)
+        # A destination of its own, with a number that no deployed one has; whether it batches isn't known yet.
+        access = access_of(-worker.id, settings=settings, limits=limits, is_batching=True, lists=Lists())
+        access = replace(
+            access, mocks=None if mocks is None else tuple(mocks), trace_body_bytes=trace_body_bytes
+        )
+        self._pool.bind(worker, limits.memory_mib, access)
         frame = wire.Load(
             None,
             source,
@@ -78,7 +100,21 @@ class Trial:
         if self._refusal is not None:
             raise self._refusal
         self._worker.send([run], flags | wire.INVOKE_VERBOSE)
-        return [(code, wire.Detail.unpack(detail)) for code, detail in await asyncio.gather(*futures)]
+        endings = await asyncio.gather(*futures)
+        traces = await self._pull([run.invocation(at) for at in range(len(run))])
+        return [
+            (
+                code,
+                replace(wire.Detail.unpack(detail), requests=traces.pop(run.invocation(at), [])),
+            )
+            for at, (code, detail) in enumerate(endings)
+        ]
+
+    async def _pull(self, invocations: list[int]) -> dict[int, list[Any]]:
+        assert self._worker is not None
+        traces: asyncio.Future[dict[int, list[Any]]] = asyncio.get_running_loop().create_future()
+        self._egress.pull(self._worker.id, invocations, traces.set_result)
+        return await traces
 
     def close(self) -> None:
         """The worker ends."""

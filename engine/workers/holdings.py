@@ -37,6 +37,10 @@ class Run:
     def __len__(self) -> int:
         return len(self.events.sizes)
 
+    def invocation(self, offset: int) -> int:
+        """What the worker calls the invocation that this event is in."""
+        return self.batch or self.first + offset
+
     def open_places(self) -> list[int]:
         """Places in the chunk of those that haven't ended."""
         return [self.start + at for at in range(len(self)) if self.remaining >> at & 1]

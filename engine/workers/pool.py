@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -61,10 +61,26 @@ class PoolListener(Protocol):
         """50 ms have passed."""
 
 
+class HttpPort(Protocol):
+    """Whoever performs HTTP for workers."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Workers can be bound."""
+
+    def bind(self, worker_id: int, fds: tuple[int, int], access: Any) -> None:
+        """Take over a worker's pipe ends."""
+
+    def unbound(self, worker_id: int) -> None:
+        """The worker is gone."""
+
+
 class Pool:
     """Owner of all workers."""
 
-    def __init__(self, options: PoolOptions, *, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    def __init__(
+        self, options: PoolOptions, *, http: HttpPort, loop: asyncio.AbstractEventLoop, clock: Clock
+    ) -> None:
         self.options = options
         self.listener: PoolListener | None = None
         self.policy_key = ""
@@ -72,6 +88,7 @@ class Pool:
         self.recycled = 0
         self.deaths: dict[str, int] = {}
         self.memory_mib: dict[int, int] = {}
+        self._http = http
         self._loop = loop
         self._clock = clock
         self.generations = Generations(
@@ -168,19 +185,20 @@ class Pool:
 
     def take_spare(self) -> Worker | None:
         """A jailed, unbound worker that the caller loads at once; None if there is none or no slot is free."""
-        if not self.has_slot():
+        if not self.has_slot() or not self._http.is_ready:
             return None
         worker = max(self._spares(), key=lambda spare: self.generations.is_current(spare.id), default=None)
         if worker is not None:
             self._loop.call_soon(self._refill)
         return worker
 
-    def bind(self, worker: Worker, memory_mib: int) -> None:
-        """Set the memory limit that the worker keeps for life. Call before `Worker.load`."""
+    def bind(self, worker: Worker, memory_mib: int, access: Any) -> None:
+        """Set what the worker keeps for life: its memory limit, and the HTTP it may do. Call before `Worker.load`."""
         self.memory_mib[worker.id] = memory_mib
         size = self._gauge.measure(worker.pid)
         if size is not None:
             worker.bind(address_bytes=size.address + memory_mib * MIB, baseline_bytes=size.anonymous)
+        self._http.bind(worker.id, worker.give_http(), access)
 
     def stop_idlest(self) -> bool:
         """End the worker that has been idle longest, to free its slot; False if none is idle."""
@@ -250,7 +268,27 @@ class Pool:
         for worker in lost:
             worker.exited("zygote", 0)
 
+    # --- What the egress reports
+
+    def egress_ready(self) -> None:
+        """Workers can be bound."""
+        self._announce_spare()
+
+    def egress_lost(self, worker_ids: list[int]) -> None:
+        """Its process died: workers that it served can't go on, and what they hold runs again."""
+        for worker_id in worker_ids:
+            worker = self._workers.get(worker_id)
+            if worker is not None:
+                worker.kill("egress", "the process that performs HTTP for it died")
+
+    def egress_violated(self, worker_id: int, reason: str) -> None:
+        """A worker broke the protocol on its channel to the egress."""
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            worker.kill("crashed", f"the worker broke the protocol {reason}", is_attack=True)
+
     def _forget(self, worker: Worker) -> None:
+        self._http.unbound(worker.id)
         self._workers.pop(worker.id, None)
         self.memory_mib.pop(worker.id, None)
         self._gauge.forget(worker.pid)

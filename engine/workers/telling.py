@@ -16,7 +16,7 @@ class Death:
     """How a worker ended, and what it held. `culprits` are (run, offset in the run) that were being run."""
 
     reason: str
-    """`stopped`, `refused`, `zygote`, or the outcome code of the culprit: `timeout`, `memory_limit`, `crashed`."""
+    """`stopped`, `refused`, `zygote`, `egress`, or the outcome code of the culprit: `timeout`, `memory_limit`, `crashed`."""
     explanation: str
     held: list[Run] = field(default_factory=list)
     culprits: list[tuple[Run, int]] = field(default_factory=list)

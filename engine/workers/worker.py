@@ -66,6 +66,7 @@ class Worker:
         self.used_bytes = 0
         self.were_caches_dropped = False
         self._fds = spare
+        self.give_http = spare.give_http
         self._loop = loop
         self._clock = clock
         self._pool = pool
@@ -352,7 +353,7 @@ class Worker:
                 else str(number)
             )
             reason, explanation = "crashed", f"the worker died under it ({kind} {name})"
-        culprits = [] if reason in {"stopped", "refused", "load_failed"} else self._culprits()
+        culprits = [] if reason in {"stopped", "egress", "refused", "load_failed"} else self._culprits()
         return Death(reason, explanation, held, culprits, is_attack)
 
     def _culprits(self) -> list[tuple[Run, int]]:

@@ -60,6 +60,12 @@ class SpareFds:
     page: mmap.mmap
     """Read-only here; its size is sealed."""
 
+    def give_http(self) -> tuple[int, int]:
+        """The ends that lead to the egress, (to write, to read): from now on the caller's to close."""
+        given = self.egress_write_fd, self.egress_read_fd
+        self.egress_write_fd = self.egress_read_fd = -1
+        return given
+
     def close(self) -> None:
         """Close everything, once."""
         for fd in (self.pidfd, self.write_fd, self.read_fd, self.egress_write_fd, self.egress_read_fd):

@@ -5,28 +5,35 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.fetch_wire import FETCHES_AN_INVOCATION
+
 if TYPE_CHECKING:
     import asyncio
 
 
 class Invocation:
-    """What belongs to one call of a handler: its console lines, its deadline, the tasks it started."""
+    """What belongs to one call of a handler: its console lines, its deadline, its fetches, the tasks it started."""
 
     __slots__ = (
         "bytes_left",
         "bytes_max",
         "children",
         "dropped_bytes",
+        "fetches",
+        "fetches_max",
         "is_active",
         "is_async",
         "logs",
         "numbers",
+        "sequence",
         "started",
         "task",
+        "unawaited",
     )
 
     def __init__(self, *, is_async: bool, console_bytes: int) -> None:
         self.is_async = is_async
+        """What runs is `async def`: what can wait is awaited."""
         self.bytes_max = self.bytes_left = console_bytes
         self.dropped_bytes = 0
         self.logs: list[dict[str, str]] = []
@@ -35,6 +42,13 @@ class Invocation:
         self.numbers: list[int] = []
         self.children: set[Any] = set()
         self.task: asyncio.Task[None] | None = None
+        """Of a runner: it runs on asyncio, whether the handler is `async def` or not."""
+        self.sequence = -1
+        """Of what the counts below belong to; of a runner: of what it runs."""
+        self.fetches = 0
+        self.fetches_max = FETCHES_AN_INVOCATION
+        self.unawaited: dict[Any, int] = {}
+        """Fetches that were made and not awaited yet, with the line they were made in."""
 
     def write(self, level: str, message: str) -> None:
         """Keep a console line, up to the invocation's limit in bytes."""

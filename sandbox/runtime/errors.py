@@ -61,3 +61,55 @@ class Fatal(BaseException):
 
 class DeadlineExceeded(Fatal):
     """The invocation has run for `timeout_ms`."""
+
+
+# --- fetch
+
+
+class FetchError(FunctionError):
+    """Base of what `fetch` raises. Uncaught, `FetchTimeout` and `ConnectionFailed` are retried, the others discarded."""
+
+
+class FetchTimeout(FetchError):
+    """No complete answer in time."""
+
+    code = "retry"
+
+
+class ConnectionFailed(FetchError):
+    """The host can't be found or reached, its certificate isn't valid, or it hung up."""
+
+    code = "retry"
+
+
+class AddressRefused(FetchError):
+    """The engine doesn't call this URL: it isn't public, or the operator forbids it."""
+
+
+class ResponseTooLarge(FetchError):
+    """The response, or what it decodes to, is longer than allowed."""
+
+
+class TooManyRequests(FetchError):
+    """The invocation has made as many fetches as it may."""
+
+
+class HTTPStatusError(FetchError):
+    """`raise_for_status` met a status of 400 or more: `response` has it.
+
+    429 and 5xx may be better later, as in the statuses that a batch handler returns: uncaught, they are retried.
+    """
+
+    def __init__(self, message: object = "", *, response: object = None) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class NeverAwaited(FetchError):
+    """A handler ended, and a fetch that it made was never awaited: it was never sent."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(
+            f"the fetch in line {line} was never awaited, so it was not sent; write await fetch(…)"
+        )
+        self.line = line

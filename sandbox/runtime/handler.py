@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.names import unmangle
 from sandbox.runtime.ending import members
 from sandbox.runtime.errors import (
+    ConnectionFailed,
     DeadlineExceeded,
     DropEvent,
     EventNotSupported,
+    FetchTimeout,
+    HTTPStatusError,
     InvalidEventPayload,
     InvalidSettings,
+    NeverAwaited,
     RetryError,
     ValidationError,
 )
+from sandbox.runtime.response import Response
 from sandbox.wire import EVENT_TYPES, Handler
 
 if TYPE_CHECKING:
@@ -146,6 +151,8 @@ _CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (DeadlineExceeded, "timeout"),
     (MemoryError, "memory_limit"),
     (RetryError, "retry"),
+    (FetchTimeout, "retry"),
+    (ConnectionFailed, "retry"),
     (DropEvent, "dropped"),
     (EventNotSupported, "unsupported_event_type"),
     (InvalidEventPayload, "message_rejected"),
@@ -179,7 +186,18 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _own_code(error: BaseException) -> str:
-    return next((code for kind, code in _CODES if isinstance(error, kind)), "bad_request")
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    if isinstance(error, HTTPStatusError):
+        response = object.__getattribute__(error, "__dict__").get("response")
+        return "retry" if type(response) is Response and is_worth_a_retry(response.status) else "bad_request"
+    return "bad_request"
+
+
+def is_worth_a_retry(status: int) -> bool:
+    """FACTS: 429 and 5xx may be better later."""
+    return status == 429 or status >= 500
 
 
 def after_ms_of(error: BaseException) -> int:
@@ -205,6 +223,8 @@ def describe(error: BaseException, code: str, filename: str) -> dict[str, Any]:
     frames = list(_user_frames(error.__traceback__, filename))[-FRAMES_MAX:]
     message = _text(str, error, MESSAGE_CHARS_MAX, "(its message can't be shown)")
     last = frames[-1] if frames else {"line": None, "column": None}
+    if type(error) is NeverAwaited:
+        last = {"line": error.line, "column": None}
     if type(error) is SyntaxError:
         message = _text(str, error.msg, MESSAGE_CHARS_MAX, "invalid syntax")
     return {
@@ -280,7 +300,7 @@ def batch_outcomes(result: Any, count: int) -> list[tuple[str, str]]:
         message = _text(str, dict.get(item, "errormessage", ""), MESSAGE_CHARS_MAX, "")
         if 200 <= status < 300:
             outcomes.append(("delivered", ""))
-        elif status == 429 or status >= 500:
+        elif is_worth_a_retry(status):
             outcomes.append(("retry", message or f"status {status}"))
         else:
             outcomes.append(("bad_request", message or f"status {status}"))

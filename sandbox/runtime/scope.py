@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from sandbox.runtime import cache, console
-from sandbox.runtime.errors import (
-    DropEvent,
-    EventNotSupported,
-    InvalidEventPayload,
-    RetryError,
-    ValidationError,
-)
+from sandbox.runtime import cache, console, errors
 from sandbox.runtime.fetch import fetch
+
+ERRORS = (
+    *("EventNotSupported", "InvalidEventPayload", "ValidationError", "RetryError", "DropEvent"),
+    *(
+        "FetchError",
+        "FetchTimeout",
+        "ConnectionFailed",
+        "AddressRefused",
+        "ResponseTooLarge",
+        "TooManyRequests",
+    ),
+    "HTTPStatusError",
+)
+"""Classes of `sandbox.runtime.errors` that a function may name."""
 
 
 class Scope:
@@ -26,11 +33,7 @@ class Scope:
             "cache": self._cache,
             "console": console.Console(),
             "print": console.print_line,
-            "EventNotSupported": EventNotSupported,
-            "InvalidEventPayload": InvalidEventPayload,
-            "ValidationError": ValidationError,
-            "RetryError": RetryError,
-            "DropEvent": DropEvent,
+            **{name: getattr(errors, name) for name in ERRORS},
         }
 
     def clear(self) -> None:

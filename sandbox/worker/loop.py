@@ -11,7 +11,9 @@ import msgpack
 from sandbox import wire
 from sandbox.compiler import POLICY_KEY, compile_source, execute
 from sandbox.runtime import handler
+from sandbox.runtime.channel import Channel
 from sandbox.runtime.context import CURRENT, Invocation
+from sandbox.runtime.fetch import LINK
 from sandbox.runtime.scope import Scope
 from sandbox.runtime.settings import Settings, retire
 from sandbox.worker.loading import LoadRefused, load
@@ -24,6 +26,7 @@ from sandbox.worker.ticker import Ticker
 
 if TYPE_CHECKING:
     import asyncio
+    import select
     from collections.abc import Callable
 
 _WARM_UP: Final = compile_source(
@@ -37,14 +40,23 @@ _WARM_UP: Final = compile_source(
 class Worker:
     """Owner of the pipe and, once one is loaded, of the module."""
 
-    def __init__(self, pipe: Pipe, page: memoryview, *, trim: Callable[[int], int] | None = None) -> None:
-        """`page` is shared with the supervisor; `trim` gives freed memory back to the system."""
+    def __init__(
+        self,
+        pipe: Pipe,
+        http_fds: tuple[int, int],
+        epoll: select.epoll,
+        page: memoryview,
+        *,
+        trim: Callable[[int], int] | None = None,
+    ) -> None:
+        """`http_fds` lead from and to the egress, `epoll` waits for them; `page` is shared with the supervisor; `trim` gives memory back."""
         self._pipe = pipe
         self._page = page[: wire.PAGE_BYTES].cast("Q")
         self._trim = trim
         self._scope = Scope()
         self._ticker = Ticker()
         self._reserve = Reserve()
+        self._channel = LINK.channel = Channel(*http_fds, epoll, self._page, self._ticker.hold)
         self._names: dict[str, object] = {}
         self._plain: PlainLoop | None = None
         self._runners: Runners | None = None
@@ -109,6 +121,7 @@ class Worker:
     def _load(self, frame: wire.Load, loop: asyncio.AbstractEventLoop) -> None:
         invocation = Invocation(is_async=False, console_bytes=frame.console_bytes)
         CURRENT.set(invocation)
+        self._channel.begin_load(frame.timeout_ms / 1000)
         try:
             module, answer = load(frame, self._scope.names(), invocation=invocation, ticker=self._ticker)
         except LoadRefused as refusal:
@@ -120,7 +133,13 @@ class Worker:
         )
         if module.is_async:
             self._runners = Runners(
-                module, report, ticker=self._ticker, page=self._page, loop=loop, ended=self._leave_if_done
+                module,
+                report,
+                ticker=self._ticker,
+                page=self._page,
+                loop=loop,
+                channel=self._channel,
+                ended=self._leave_if_done,
             )
         else:
             self._plain = PlainLoop(
@@ -148,10 +167,12 @@ class Worker:
         self._suspended = loop.create_future()
         self._take_arrived()
         loop.add_reader(self._pipe.read_fd, self._readable)
+        self._channel.attach(loop)
         try:
             await self._suspended
         finally:
             loop.remove_reader(self._pipe.read_fd)
+            self._channel.detach()
         await runners.stop()
 
     def _readable(self) -> None:

@@ -12,6 +12,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sandbox import wire
+from sandbox.fetch_wire import fetches_max
 from sandbox.runtime.errors import EventNotSupported, InvalidEventPayload
 from sandbox.runtime.settings import Settings, retire
 from sandbox.worker.reading import bodies_of, read_event
@@ -56,13 +57,17 @@ class PlainLoop:
         self._unreported = frame.first
         self._seen, self._seen_at = 0, time.monotonic()
         self._ticker.start(self._look, self._module.filename)
+        is_batch = bool(frame.flags & wire.INVOKE_BATCH)
+        self._invocation.fetches_max = fetches_max(len(frame.sizes) if is_batch else 0)
+        self._invocation.is_active = True
         try:
-            if frame.flags & wire.INVOKE_BATCH:
+            if is_batch:
                 self._run_batch(frame)
             else:
                 self._run_events(frame)
         finally:
             self._ticker.stop()
+            self._invocation.is_active = False
         self._close_range(frame.first + len(frame.sizes))
         self._report.flush()
 

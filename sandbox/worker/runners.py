@@ -11,9 +11,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from sandbox import wire
+from sandbox.fetch_wire import fetches_max
 from sandbox.runtime.context import CURRENT, Invocation
 from sandbox.runtime.ending import child_task, end_again, end_task, is_over, revive_task
 from sandbox.runtime.errors import DeadlineExceeded, EventNotSupported
+from sandbox.runtime.fetch import check_awaited
 from sandbox.runtime.settings import Settings, retire
 from sandbox.worker.plain import batch_callback, read_batch
 from sandbox.worker.reading import bodies_of, read_event
@@ -22,6 +24,7 @@ from sandbox.worker.ticker import TICK_S, too_long
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.runtime.channel import Channel
     from sandbox.worker.loading import Module
     from sandbox.worker.report import Report
     from sandbox.worker.ticker import Ticker
@@ -51,6 +54,7 @@ class Runners:
         ticker: Ticker,
         page: memoryview,
         loop: asyncio.AbstractEventLoop,
+        channel: Channel,
         ended: Callable[[], None],
     ) -> None:
         """`ended` is called when nothing is left to do."""
@@ -59,6 +63,7 @@ class Runners:
         self._ticker = ticker
         self._page = page
         self._loop = loop
+        self._channel = channel
         self._ended = ended
         self._queue: deque[Item] = deque()
         self._idle: list[asyncio.Future[None]] = []
@@ -155,6 +160,7 @@ class Runners:
             invocation.started = time.monotonic()
             invocation.numbers = item.numbers
             invocation.is_active = True
+            invocation.sequence, invocation.fetches = item.sequence, 0
             self._page[0] = item.sequence
             settings = Settings(self._module.settings)
             begun = time.perf_counter()
@@ -169,6 +175,9 @@ class Runners:
             self._in_flight -= 1
             if invocation.children:
                 _end_children(invocation)
+            if invocation.fetches or invocation.unawaited:
+                invocation.unawaited.clear()
+                self._channel.end(invocation)
 
     async def _run_item(self, item: Item, settings: Settings, invocation: Invocation) -> None:
         begun = time.perf_counter()
@@ -190,9 +199,12 @@ class Runners:
             if single is None:
                 raise EventNotSupported(f"no handler for {wire.EVENT_TYPES[type_index]} events")
             callback = single
+        invocation.is_async = callback.is_async
+        invocation.fetches_max = fetches_max(len(events) if item.batch is not None else 0)
         result = callback.call(events, settings) if callback.takes_settings else callback.call(events)
         if callback.is_async:
             result = await result
+            check_awaited(invocation)
         if item.batch is not None:
             self._report.batch(item.numbers, invocation, result, begun, in_full=item.is_verbose)
         elif item.is_verbose:

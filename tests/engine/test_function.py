@@ -65,8 +65,8 @@ def test_cache_keeps_until_deleted_or_expired() -> None:
     assert asyncio.run(cache.load("c", 60_000, make)) == 4
 
 
-def test_fetch_says_that_it_is_not_available_yet() -> None:
-    with pytest.raises(function.FetchUnavailableError, match="not available yet"):
+def test_fetch_says_that_it_works_in_the_engine_only() -> None:
+    with pytest.raises(function.NoEgressError, match="inside the engine only"):
         function.fetch("https://example.com")
 
 

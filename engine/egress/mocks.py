@@ -1,0 +1,115 @@
+"""Answers from a list instead of from the network: `engine test --mock FILE`, and `fn.mock(…)` of `engine.testing`.
+
+A mock is a map: `method`, `url`, and of the answer `status` (200), `headers` ({}), and one of `json`, `text` and
+`base64`; or `error`, one of `sandbox.fetch_wire.FAILURES`. The last one that fits answers; `*` is any method, and a
+URL that ends in `*` is every URL that begins so. An answer is an `httpx.Response`, which is where its body gets its
+headers from: what a mock can say is what httpx can.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from engine.egress import rules
+from engine.egress.fetching import Failure, Head
+from engine.egress.rules import Refused
+from sandbox import fetch_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.egress.fetching import Sink
+    from engine.egress.trace import Trace
+
+_KEYS: Final = frozenset({"method", "url", "status", "headers", "json", "text", "base64", "error"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mock:
+    """What is answered to whom."""
+
+    method: str
+    url: str
+    """In its one spelling; a prefix if it ends in `*`."""
+    response: httpx.Response | None
+    error: str = ""
+
+    def fits(self, method: str, url: str) -> bool:
+        """It answers this request."""
+        if self.method not in {"*", method}:
+            return False
+        return url.startswith(self.url[:-1]) if self.url.endswith("*") else url == self.url
+
+
+def parse(items: Sequence[Any]) -> list[Mock]:
+    """Read a list of mocks. Raises `ValueError` naming the one that is wrong."""
+    found = []
+    for at, item in enumerate(items):
+        try:
+            found.append(_parse(item))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"mock {at + 1}: {error}") from None
+    return found
+
+
+def _parse(item: Any) -> Mock:
+    if not isinstance(item, dict) or not isinstance(item.get("url"), str):
+        raise ValueError("a mock is an object with at least `url`")  # noqa: TRY004  one class for what a user got wrong
+    if unknown := sorted(set(item) - _KEYS):
+        raise ValueError(f"{', '.join(unknown)} is unknown; there are {', '.join(sorted(_KEYS))}")
+    url = item["url"]
+    try:
+        spelt = rules.parse_target(url.removesuffix("*")).url + ("*" if url.endswith("*") else "")
+    except Refused as error:
+        raise ValueError(str(error)) from None
+    method = str(item.get("method", "*")).upper()
+    if failure := item.get("error"):
+        if failure not in fetch_wire.FAILURES:
+            raise ValueError(f"error is one of {', '.join(fetch_wire.FAILURES)}, not {failure!r}")
+        return Mock(method, spelt, None, failure)
+    content = base64.b64decode(item["base64"], validate=True) if "base64" in item else None
+    body = {name: item[name] for name in ("json", "text") if item.get(name) is not None}
+    if content is not None:
+        body["content"] = content
+    if len(body) > 1:
+        raise ValueError("only one of json, text and base64 can be the body")
+    return Mock(
+        method, spelt, httpx.Response(int(item.get("status", 200)), headers=item.get("headers"), **body)
+    )
+
+
+async def perform(
+    frame: fetch_wire.Fetch,
+    headers: list[tuple[str, str]],
+    known: Sequence[Mock],
+    trace: Trace,
+    sink: Sink,
+) -> None:
+    """Answer as `fetching.perform` would. Raises `Failure`, `unmocked` if no mock fits."""
+    begun = time.perf_counter()
+    try:
+        method = rules.check_method(frame.method)
+        rules.check_headers(headers)
+        url = rules.parse_target(frame.url).url
+    except Refused as error:
+        raise Failure(error.code, str(error)) from None
+    trace.url = trace.final_url = url
+    mock = next((item for item in reversed(known) if item.fits(method, url)), None)
+    if mock is None:
+        raise Failure("unmocked", f"no mock answers {method} {url}")
+    if mock.response is None:
+        raise Failure(mock.error, "the mock says so")
+    trace.status = mock.response.status_code
+    trace.response_headers = mock.response.headers.multi_items()
+    trace.first_byte_ms = trace.total_ms = (time.perf_counter() - begun) * 1000
+    head: Head | None = Head(trace.status, url, trace.response_headers)
+    content = mock.response.content
+    for at in range(0, max(1, len(content)), fetch_wire.PIECE_BYTES_MAX):
+        end = at + fetch_wire.PIECE_BYTES_MAX
+        await sink.piece(head, content[at:end], is_last=end >= len(content))
+        head = None

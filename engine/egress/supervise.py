@@ -1,0 +1,221 @@
+"""The egress as the supervisor sees it: started, given channels, asked for traces, and started again.
+
+    Egress ──exec──► launcher ──fork──► process 0, 1 … (jailed)        one destination is always on the same process
+              ask: fork            └── control socket ◄──► Process
+
+The launcher has imported everything, so that a process that died is back within milliseconds. With a process go its
+channels: the workers bound to them are ended, and what they held runs again, uncharged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+
+from engine.egress import control
+from engine.egress.access import Lists, access_of
+from engine.egress.processes import Launcher, Process
+from engine.egress.trace import RING_KEPT_S
+from engine.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.egress.access import Access
+    from engine.model import Destination
+
+log = structlog.get_logger()
+
+START_S_MAX: Final = 20.0
+RESTART_S: Final = (0.0, 0.0, 0.05, 0.2, 1.0, 5.0)
+"""Pauses before a process is started again, by how often in a row one died young."""
+YOUNG_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class EgressOptions:
+    """What the operator decides about HTTP."""
+
+    processes: int = 1
+    lists: Lists = field(default_factory=Lists)
+    lists_for: dict[str, Lists] = field(default_factory=dict)
+    """Of single destinations, by name, beside those of all."""
+    secret_headers: tuple[str, ...] = ()
+    source_address: str = ""
+    ca_file: str = ""
+    """Certificates to trust instead of the system's; empty for those."""
+
+
+class EgressEvents(Protocol):
+    """Whoever knows the workers."""
+
+    def egress_ready(self) -> None:
+        """Workers can be bound."""
+
+    def egress_lost(self, worker_ids: list[int]) -> None:
+        """Their channels are gone with a process."""
+
+    def egress_violated(self, worker_id: int, reason: str) -> None:
+        """The worker broke the protocol on its channel."""
+
+
+class Egress:
+    """Owner of the launcher and its processes."""
+
+    def __init__(self, options: EgressOptions, *, loop: asyncio.AbstractEventLoop) -> None:
+        self.events: EgressEvents | None = None
+        self.counted: Callable[[int, Sequence[int]], None] = lambda *_: None
+        """Called with a destination and a number for each of `destinations.CLASSES`, each second."""
+        self.layers: list[list[str]] = []
+        self.restarts = 0
+        self._options = options
+        self._loop = loop
+        self._launcher: Launcher | None = None
+        self._processes: list[Process | None] = [None] * options.processes
+        self._channels: dict[int, Process] = {}
+        self._deaths = 0
+        self._is_stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Every process is there."""
+        return all(process is not None and process.is_started for process in self._processes)
+
+    async def start(self) -> None:
+        """Start the launcher and the processes. Raises `Unavailable` if they don't come up."""
+        try:
+            async with asyncio.timeout(START_S_MAX):
+                await self._start()
+        except (TimeoutError, OSError) as error:
+            await self.stop()
+            raise Unavailable(
+                f"the egress process didn't start: {error or 'it took too long'}",
+                remedy="see the log of `engine serve` for what it printed",
+            ) from None
+
+    async def _start(self) -> None:
+        if self._launcher is None or self._launcher.is_gone:
+            self._launcher = await Launcher.start(self._options.ca_file)
+        for slot, process in enumerate(self._processes):
+            if process is None:
+                self._processes[slot] = Process(slot, self._launcher, self._loop, self)
+        await asyncio.gather(*(process.started for process in self._processes if process is not None))
+        if self.events is not None:
+            self.events.egress_ready()
+
+    async def stop(self) -> None:
+        """End everything."""
+        self._is_stopping = True
+        for process in self._processes:
+            if process is not None:
+                process.close()
+        if self._launcher is not None:
+            await self._launcher.stop()
+        for task in self._tasks:
+            task.cancel()
+
+    def configure(self, options: EgressOptions) -> None:
+        """The operator's lists, anew; the number of processes and their certificates stay as they are."""
+        self._options = options
+        for process in self._processes:
+            if process is not None:
+                process.send(self._configuration())
+
+    def _configuration(self) -> control.Configure:
+        options = self._options
+        return control.Configure(
+            list(options.lists.allow),
+            list(options.lists.deny),
+            list(options.secret_headers),
+            options.source_address,
+        )
+
+    # --- For the pool and the dispatcher
+
+    def access_for(self, destination: Destination, settings: bytes) -> Access:
+        """What a worker of it may do, whose settings are opened (a msgpack map)."""
+        return access_of(
+            destination.id,
+            settings=settings,
+            sealed=frozenset(value.name for value in destination.values if value.is_sealed),
+            limits=destination.limits,
+            is_batching=destination.version.is_batching,
+            lists=self._options.lists_for.get(destination.name, Lists()),
+        )
+
+    def bind(self, worker_id: int, fds: tuple[int, int], access: Access) -> None:
+        """Hand over a worker's pipe ends; they are closed here. Call only while `is_ready`."""
+        process = self._processes[access.destination % len(self._processes)]
+        assert process is not None
+        self._channels[worker_id] = process
+        process.send(
+            control.Bind(
+                worker_id,
+                access.destination,
+                list(access.lists.allow),
+                list(access.lists.deny),
+                list(access.secrets),
+                access.timeout_ms,
+                access.fetches_max,
+                access.trace_body_bytes,
+                list(access.mocks) if access.mocks is not None else None,
+            ),
+            fds,
+        )
+
+    def unbound(self, worker_id: int) -> None:
+        """The worker is gone. Its process noticed by itself, and keeps the traces a while."""
+        if worker_id in self._channels:
+            self._loop.call_later(RING_KEPT_S, self._channels.pop, worker_id, None)
+
+    def pull(
+        self, worker_id: int, invocations: Sequence[int], then: Callable[[dict[int, list[Any]]], None]
+    ) -> None:
+        """Call `then`, soon, with what is known of these invocations' fetches: invocation → traces, oldest first."""
+        process = self._channels.get(worker_id)
+        if process is None:
+            self._loop.call_soon(then, {})
+        else:
+            process.pull(worker_id, invocations, then)
+
+    # --- What processes report
+
+    def process_started(self, process: Process, layers: list[list[str]]) -> None:
+        """It is jailed and takes channels."""
+        self.layers = layers
+        process.send(self._configuration())
+
+    def process_died(self, process: Process) -> None:
+        """Its channels are gone; another is started."""
+        if self._is_stopping:
+            return
+        lost = [worker_id for worker_id, owner in self._channels.items() if owner is process]
+        self._processes[process.slot] = None
+        self.restarts += 1
+        self._deaths = self._deaths + 1 if self._loop.time() - process.started_at < YOUNG_S else 0
+        log.error("egress_died", slot=process.slot, workers=len(lost), restarts=self.restarts)
+        for worker_id in lost:
+            del self._channels[worker_id]
+        if self.events is not None:
+            self.events.egress_lost(lost)
+        pause_s = RESTART_S[min(self._deaths, len(RESTART_S) - 1)]
+        task = self._loop.create_task(self._restart(pause_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _restart(self, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        try:
+            async with asyncio.timeout(START_S_MAX):
+                await self._start()
+        except (TimeoutError, OSError) as error:
+            log.error("egress_not_started", reason=str(error))  # noqa: TRY400  the reason is the message
+
+    def violated(self, worker_id: int, reason: str) -> None:
+        """A worker broke the protocol."""
+        if worker_id in self._channels and self.events is not None:
+            self.events.egress_violated(worker_id, reason)
