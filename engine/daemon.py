@@ -14,24 +14,20 @@ import random
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
 
 from engine import clock_mark, notify
 from engine.api.unix import UnixServer
-from engine.clock import SystemClock
 from engine.config import Config, check_limits
 from engine.dispatch.core import Core
 from engine.dispatch.dispatcher import Dispatcher
 from engine.dispatch.intake import Intake
-from engine.dispatch.trial import Trial, pack_settings, result_map
-from engine.egress.access import Lists
-from engine.egress.rules import parse_pattern
-from engine.egress.supervise import Egress, EgressOptions
+from engine.egress.options import options_of
+from engine.egress.supervise import Egress
 from engine.errors import ConfigurationError, Unavailable
-from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
 from engine.log import configure as configure_log
 from engine.records.records import Records
@@ -49,31 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 log = structlog.get_logger()
-
-
-def egress_options(config: Config) -> EgressOptions:
-    """What the configuration says of HTTP. Raises `ConfigurationError` naming an entry that is no pattern."""
-    texts = [*config.egress_allow, *config.egress_deny]
-    texts += [text for _, items in (*config.egress_allow_for, *config.egress_deny_for) for text in items]
-    for text in texts:
-        try:
-            parse_pattern(text)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"egress lists: {error}",
-                remedy="write HOST, *.HOST, ADDRESS or NETWORK, with or without :PORT",
-            ) from None
-    allow_for, deny_for = dict(config.egress_allow_for), dict(config.egress_deny_for)
-    return EgressOptions(
-        processes=config.egress_processes,
-        lists=Lists(config.egress_allow, config.egress_deny),
-        lists_for={
-            name: Lists(allow_for.get(name, ()), deny_for.get(name, ())) for name in {*allow_for, *deny_for}
-        },
-        secret_headers=config.egress_secret_headers,
-        source_address=config.egress_source_address,
-        ca_file=config.egress_ca_file,
-    )
 
 
 @contextlib.contextmanager
@@ -124,7 +95,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
             dedupe_window_s=config.dedupe_hours * 3600,
             dedupe_bytes_max=config.dedupe_disk_mib << 20,
         )
-        egress = Egress(egress_options(config), loop=loop)
+        egress = Egress(options_of(config), loop=loop)
         pool = Pool(
             _pool_options(config),
             http=egress,
@@ -265,40 +236,6 @@ def run(config: Config, *, read: Callable[[], Config], on_ready: Callable[[], No
         await serve(running, on_ready=on_ready, stop=stop)
 
     uvloop.run(main())
-
-
-def run_tests(
-    *,
-    source: str,
-    filename: str,
-    events: list[dict[str, Any]],
-    settings: dict[str, Any],
-    limits: dict[str, int],
-    batch: bool,
-    allow: tuple[str, ...] = (),
-) -> list[dict[str, Any]]:
-    """`engine test`: a pool of one worker, no journal, no socket. Raises `FunctionRefused`, `InvalidEvent`."""
-    columns = encode_events(events)
-    checked = check_limits(limits, Config().limits)
-    options = egress_options(Config(egress_allow=allow))
-
-    async def main() -> list[dict[str, Any]]:
-        loop = asyncio.get_running_loop()
-        egress = Egress(options, loop=loop)
-        pool = Pool(PoolOptions(spares=1), http=egress, loop=loop, clock=SystemClock())
-        egress.events = pool
-        try:
-            await asyncio.gather(egress.start(), pool.start())
-            trial = Trial(pool, egress)
-            await trial.load(
-                source=source, filename=filename, settings=pack_settings(settings), limits=checked
-            )
-            return [result_map(code, detail) for code, detail in await trial.invoke(columns, batch=batch)]
-        finally:
-            await pool.stop()
-            await egress.stop()
-
-    return uvloop.run(main())
 
 
 def examine_jail(config: Config) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import types
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.facades.requests import Session
 from sandbox.names import FORMATS, PLAIN_UNDERSCORE, USER_MODULE, attribute_refusal, mangle, unmangle
 from sandbox.runtime.ending import covered, covering, endings, is_ending
 
@@ -92,13 +93,17 @@ def format_guard(value: Any, name: str) -> Any:
 # --- Attributes
 
 
+_SETTABLE: Final = frozenset({decimal.Context, Session})
+"""Classes of ours of which an author has objects of his own, and may set every attribute that they have."""
+
+
 def write_guard(value: Any) -> Any:
     """The object whose attribute is stored or deleted, if that changes nothing but the author's own.
 
-    That is: classes and functions he made, their instances, errors, and decimal contexts.
+    That is: classes and functions he made, their instances, errors, and `_SETTABLE`.
     """
     kind = type(value)
-    if kind.__module__ == USER_MODULE or isinstance(value, BaseException) or kind is decimal.Context:
+    if kind.__module__ == USER_MODULE or isinstance(value, BaseException) or kind in _SETTABLE:
         return value
     if isinstance(value, type | types.FunctionType) and value.__module__ == USER_MODULE:
         return value

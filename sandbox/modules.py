@@ -17,7 +17,9 @@ import typing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sandbox import guards
-from sandbox.facades import aio, bounded, classes, contexts, functional, logs, tracing, zones
+from sandbox.facades import aio, bounded, classes, contexts, functional, logs, pinned, tracing, zones
+from sandbox.facades import httpx as http_httpx
+from sandbox.facades import requests as http_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,8 @@ class Entry(NamedTuple):
     reason: str
     replaced: dict[str, Any] = {}  # noqa: RUF012  read-only by use: a table
     """Names that behave otherwise here than in the library."""
+    is_ours: bool = False
+    """All of it is a facade; the library itself needn't be there."""
 
 
 _TYPING: Final = (
@@ -209,10 +213,27 @@ WHITELIST: Final[dict[str, Entry]] = {
         logs.NAMES,
     ),
     "traceback": Entry("format_exc", "the author's own lines only", {"format_exc": tracing.format_exc}),
+    "httpx": Entry(
+        " ".join(http_httpx.NAMES),
+        "the same path as fetch: no sockets of its own",
+        http_httpx.NAMES,
+        is_ours=True,
+    ),
+    "requests": Entry(
+        " ".join(http_requests.NAMES),
+        "the same path as fetch: no sockets of its own",
+        http_requests.NAMES,
+        is_ours=True,
+    ),
+    "requests.exceptions": Entry(
+        " ".join(http_requests.EXCEPTIONS), "errors of requests", http_requests.EXCEPTIONS, is_ours=True
+    ),
     "asyncio": Entry(_ASYNCIO, "wrappers: tasks and the loop stay out of reach", aio.NAMES),
 }
 """What may be imported. A module that needs other behaviour names what is replaced."""
 
+_PARTS: Final = {"collections": "abc", "requests": "exceptions"}
+"""Modules that show another one as an attribute."""
 PACKAGES: Final = frozenset({"urllib", "engine", "engine.function"})
 """Importable without being in the table: a parent of one, and the injected names."""
 FUNCTION_TYPES: Final = [
@@ -253,8 +274,6 @@ _FUNCTION_STUBS: Final[dict[str, Any]] = {
 SUBSTITUTES: Final = {
     "os": "settings hold what would be in the environment; there are no files",
     "sys": "there is nothing to learn of the process here",
-    "requests": "use fetch(url, method=…, json=…)",
-    "httpx": "use fetch(url, method=…, json=…)",
     "aiohttp": "use await fetch(url, method=…, json=…)",
     "urllib.request": "use fetch(url, method=…, json=…)",
     "http.client": "use fetch(url, method=…, json=…)",
@@ -356,14 +375,16 @@ def _view(name: str) -> View:
         if name == "urllib":
             view = _make_view(name, {"parse": _view("urllib.parse")})
         else:
-            real, entry = importlib.import_module(name), WHITELIST[name]
+            entry = WHITELIST[name]
+            real = None if entry.is_ours else importlib.import_module(name)
             names = {
                 item: entry.replaced[item] if item in entry.replaced else getattr(real, item)
                 for item in entry.names.split()
                 if item in entry.replaced or hasattr(real, item)  # some came with a later Python
             }
-            if name == "collections":
-                names["abc"] = _view("collections.abc")
+            if name in _PARTS:
+                part = _PARTS[name]
+                names[part] = _view(f"{name}.{part}")
             view = _make_view(name, names)
         _VIEWS[name] = view
     return view
@@ -420,6 +441,14 @@ def preload() -> None:
             except (LookupError, UnicodeError, TypeError, ValueError):
                 continue
     zones.load_all()
+
+
+def pin(now_ms: int | None, seed: int | None) -> None:
+    """In a function's own tests: the time stands still, randomness repeats. For the life of this process."""
+    names = {**(pinned.time_names(now_ms) if now_ms is not None else {})}
+    names.update(pinned.random_names(seed) if seed is not None else {})
+    for module, replaced in names.items():
+        _view(module).__dict__.update(replaced)
 
 
 def reseed() -> None:

@@ -293,6 +293,10 @@ class Load(Frame):
     """The destination's filter as a program (`sandbox/filters.py`); empty if it has none."""
     sensitive: list[str]
     """Settings whose values are masked in what invocations print, raise and return."""
+    pinned_ms: int | None = None
+    """In a function's own tests: the time that it sees, in ms since 1970; it stands still."""
+    seed: int | None = None
+    """In a function's own tests: where `random` and `uuid4` begin."""
 
 
 INVOKE_BATCH: Final = 1

@@ -10,10 +10,12 @@ from typing import Any, Final
 import click
 import msgpack
 
-from engine.cli import inputs, options, output
+from engine.cli import inputs, mocks, options, output
 from engine.errors import FunctionRefused, UsageError
 from sandbox.wire import EVENT_TYPES
 
+BODY_BYTES_SHOWN: Final = 4 * 1024
+BODY_BYTES_RECORDED: Final = 256 * 1024
 _TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 
 
@@ -27,6 +29,13 @@ _TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 @click.option(
     "--batch", "batch_path", type=click.Path(path_type=Path), help="A JSON array of events for on_batch."
 )
+@click.option(
+    "--mock", "mock_path", type=click.Path(path_type=Path), help="Answer fetch from this file; call nothing."
+)
+@click.option(
+    "--record", "record_path", type=click.Path(path_type=Path), help="Write what was answered, for --mock."
+)
+@click.option("--allow", multiple=True, metavar="HOST[:PORT]", help="May be called although it isn't public.")
 @options.settings
 @options.limits
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
@@ -37,6 +46,9 @@ def test_command(
     sample: str | None,
     source: str | None,
     batch_path: Path | None,
+    mock_path: Path | None,
+    record_path: Path | None,
+    allow: tuple[str, ...],
     assignments: tuple[str, ...],
     settings_path: Path | None,
     is_json: bool,
@@ -52,12 +64,17 @@ def test_command(
     settings = inputs.join_settings(manifest, settings_path, assignments)
     chosen = inputs.join_limits(limits, manifest)
     groups = _sent_by(source, code) if source is not None else _groups(code, event_path, sample, batch_path)
-    events: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
     try:
-        for group, is_batch in groups:
-            events += group
-            results += _run(file, code, group, settings=settings, limits=chosen, batch=is_batch)
+        results = _run(
+            groups,
+            source=code,
+            filename=file.name,
+            settings=settings,
+            limits=chosen,
+            allow=allow,
+            mocks=mocks.read(mock_path) if mock_path is not None else None,
+            trace_body_bytes=BODY_BYTES_RECORDED if record_path is not None else BODY_BYTES_SHOWN,
+        )
     except FunctionRefused as error:
         if is_json:
             output.as_json(_refused(error))
@@ -68,8 +85,12 @@ def test_command(
     if is_json:
         output.as_json(results[0] if len(results) == 1 else {"results": results})
     else:
+        events = (event for group, _ in groups for event in group)
         for event, result in zip(events, results, strict=True):
             _show_result(event, result, file, code)
+    if record_path is not None:
+        count = mocks.write(record_path, results)
+        click.echo(f"wrote {count} answers to {output.clean(record_path)}", err=True)
     return 0 if all(result["ok"] for result in results) else 1
 
 
@@ -114,22 +135,12 @@ def _defines(source: str, kind: str) -> bool:
     return re.search(rf"(?mi)^\s*(?:async\s+)?def\s+on_?{kind}\b", source) is not None
 
 
-def _run(
-    file: Path,
-    source: str,
-    events: list[dict[str, Any]],
-    *,
-    settings: dict[str, Any],
-    limits: dict[str, int],
-    batch: bool,
-) -> list[dict[str, Any]]:
+def _run(groups: list[tuple[list[dict[str, Any]], bool]], **function: Any) -> list[dict[str, Any]]:
     from engine import log  # noqa: PLC0415  heavy
-    from engine.daemon import run_tests  # noqa: PLC0415  heavy
+    from engine.workbench import run_tests  # noqa: PLC0415  heavy
 
     log.configure(log_format="text", level="error")
-    return run_tests(
-        source=source, filename=file.name, events=events, settings=settings, limits=limits, batch=batch
-    )
+    return run_tests(groups, **function)
 
 
 def _refused(error: FunctionRefused) -> dict[str, Any]:
@@ -152,6 +163,7 @@ def _refused(error: FunctionRefused) -> dict[str, Any]:
 def _show_result(event: dict[str, Any], result: dict[str, Any], file: Path, source: str) -> None:
     word = "ok" if result["ok"] else "FAILED"
     click.echo(f"{event['type']}: {word} in {result['duration_ms']} ms")
+    output.requests(result["requests"])
     output.logs(result["logs"])
     if result["result"] is not None:
         click.echo(f"  returned {output.clean(result['result'])[:1000]}")
@@ -174,7 +186,7 @@ def init_command(name: str, is_batch: bool, is_json: bool) -> None:
     files = {
         "function.py": _template("function_batch.py" if is_batch else "function.py"),
         "function.toml": f'name = "{folder.name}"\ntimeout_ms = 5000\n\n[settings]\nprefix = "demo"\n',
-        "test_function.py": _template("test_function.py"),
+        "test_function.py": _template("test_function_batch.py" if is_batch else "test_function.py"),
         **{
             f"events/{kind}.json": json.dumps(samples[kind], indent=2) + "\n"
             for kind in ("track", "identify")

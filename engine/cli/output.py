@@ -203,3 +203,21 @@ def attempt(line: dict[str, Any]) -> None:
         went = f"{request.get('method')} {request.get('url')}"
         click.echo(f"  {clean(went)} → {clean(came)} in {clean(request.get('total_ms'))} ms")
     logs(line["logs"])
+
+
+def requests(items: Sequence[dict[str, Any]], chars_max: int = 1_000) -> None:
+    """HTTP exchanges, as they went out: method, URL and what was answered, then what was sent."""
+    for item in items:
+        place = clean(f"{item['method']} {item['url']}")
+        answer = f"{item['status']}" if item["status"] else ""
+        failure = clean(f"{item['error']}: {item['message']}") if item["error"] else ""
+        sizes = f"{item['request_bytes']} B sent, {item['response_bytes']} B received"
+        click.echo(f"  → {place}  {answer or failure}  {item['total_ms']:.0f} ms, {sizes}")
+        for name, value in item["request_headers"]:
+            click.echo(f"      {clean(name)}: {clean(value)[:chars_max]}")
+        if item["request_body"]:
+            click.echo(f"      {clean(item['request_body'])[:chars_max]}")
+        if failure and answer:
+            click.echo(f"      {failure}")
+        elif item["response_body"] and item["status"] >= 400:
+            click.echo(f"    ← {clean(item['response_body'])[:chars_max]}")

@@ -55,6 +55,9 @@ class Trial:
         limits: Limits,
         mocks: Sequence[dict[str, Any]] | None = None,
         trace_body_bytes: int = TRACE_BODY_BYTES,
+        is_blanked: bool = True,
+        pinned_ms: int | None = None,
+        seed: int | None = None,
     ) -> Loading:
         """Compile and load in a fresh worker. Raises `FunctionRefused` with diagnostics or the error.
 
@@ -66,7 +69,10 @@ class Trial:
         # A destination of its own, with a number that no deployed one has; whether it batches isn't known yet.
         access = access_of(-worker.id, settings=settings, limits=limits, is_batching=True, lists=Lists())
         access = replace(
-            access, mocks=None if mocks is None else tuple(mocks), trace_body_bytes=trace_body_bytes
+            access,
+            mocks=None if mocks is None else tuple(mocks),
+            trace_body_bytes=trace_body_bytes,
+            is_blanked=is_blanked,
         )
         self._pool.bind(worker, limits.memory_mib, access)
         frame = wire.Load(
@@ -79,6 +85,8 @@ class Trial:
             limits.console_bytes,
             b"",
             [],
+            pinned_ms,
+            seed,
         )
         worker.load(frame, listener=self, bound_to="(trial)")
         return await self._loading
@@ -115,6 +123,11 @@ class Trial:
         traces: asyncio.Future[dict[int, list[Any]]] = asyncio.get_running_loop().create_future()
         self._egress.pull(self._worker.id, invocations, traces.set_result)
         return await traces
+
+    def mock(self, mocks: Sequence[dict[str, Any]]) -> None:
+        """Answer its HTTP from these from now on. Raises `UsageError`."""
+        assert self._worker is not None
+        self._egress.mock(self._worker.id, mocks)
 
     def close(self) -> None:
         """The worker ends."""

@@ -41,6 +41,7 @@ class Access:
     lists: Lists = field(default_factory=Lists)
     """The destination's own, beside the operator's."""
     trace_body_bytes: int = TRACE_BODY_BYTES
+    is_blanked: bool = True
     mocks: tuple[dict[str, Any], ...] | None = None
 
 

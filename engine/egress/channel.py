@@ -11,9 +11,10 @@ import contextlib
 import os
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.egress import fetching, mocks
+from engine.egress.blanking import Blanker
 from engine.egress.trace import RING_BYTES_MAX, Ring, Trace
 from sandbox import fetch_wire
 from sandbox.wire import KIB, MIB, FrameBuffer, WireError
@@ -53,8 +54,11 @@ class Channel:
         self.closed_at = 0.0
         self.ring = Ring(max(RING_BYTES_MAX, RING_BODIES * bind.trace_body_bytes))
         self.trace_body_bytes = bind.trace_body_bytes
+        self.is_blanked = bind.is_blanked
         self._fetches_max = bind.fetches_max
-        self._mocks = mocks.parse(bind.mocks) if bind.mocks is not None else None
+        self._mocks: list[mocks.Mock] | None = None
+        if bind.mocks is not None:
+            self.mock(bind.mocks)
         self._write_fd, self._read_fd = fds
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -72,6 +76,19 @@ class Channel:
         for fd in fds:
             os.set_blocking(fd, False)
         self._read_on()
+
+    def mock(self, items: list[dict[str, Any]]) -> None:
+        """Answer from these from now on, and call nothing."""
+        self._mocks = mocks.parse(items)
+
+    def traces(self, invocations: frozenset[int]) -> list[list[Any]]:
+        """Pairs of invocation and a trace, as they are shown."""
+        blanker = self.destination.blanker if self.is_blanked else Blanker(())
+        names = self.destination.secret_names if self.is_blanked else frozenset()
+        return [
+            [trace.invocation, trace.as_map(blanker, names, self.trace_body_bytes)]
+            for trace in self.ring.of(invocations)
+        ]
 
     # --- In
 
@@ -149,7 +166,9 @@ class Channel:
         answer = _Answer(self, frame.id, trace, kept)
         try:
             if self._mocks is not None:
-                await mocks.perform(frame, headers, self._mocks, trace, answer)
+                await mocks.perform(
+                    frame, headers, self._mocks, self.destination.blanker, trace=trace, sink=answer
+                )
             else:
                 await fetching.perform(frame, headers, self.destination, trace, answer)
         except fetching.Failure as failure:

@@ -1,6 +1,6 @@
 """What the supervisor and an egress process say to each other: frames on a stream socket, as `sandbox.wire` makes them.
 
-supervisor ──► egress    Configure Bind Pull                 a Bind comes with two descriptors
+supervisor ──► egress    Configure Bind Mock Pull            a Bind comes with two descriptors
 egress ──► supervisor    Started Pulled Broken Counted       checked: it handles what strangers send
 """
 
@@ -46,8 +46,19 @@ class Bind(Frame):
     fetches_max: int
     """By an invocation."""
     trace_body_bytes: int
+    is_blanked: bool
+    """Secrets are blanked in traces; not so in a function's own tests, which look at what was sent."""
     mocks: list[dict[str, Any]] | None
     """Answer from these, and call nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mock(Frame):
+    """Answer a channel from these from now on."""
+
+    KIND = 3
+    channel: int
+    mocks: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ class Counted(Frame):
     rows: list[Any]
 
 
-_TO_EGRESS: Final[dict[int, type[Frame]]] = {cls.KIND: cls for cls in (Configure, Bind, Pull)}
+_TO_EGRESS: Final[dict[int, type[Frame]]] = {cls.KIND: cls for cls in (Configure, Bind, Mock, Pull)}
 _FROM_EGRESS: Final[dict[int, type[Frame]]] = {cls.KIND: cls for cls in (Started, Pulled, Broken, Counted)}
 
 

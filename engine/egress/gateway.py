@@ -22,7 +22,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import psutil
 import uvloop
@@ -109,6 +109,9 @@ class Gateway:
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, control.Bind):
             self._bind(frame)
+        elif isinstance(frame, control.Mock):
+            if (channel := self._channels.get(frame.channel)) is not None:
+                channel.mock(frame.mocks)
         elif isinstance(frame, control.Pull):
             self._pull(frame)
         elif isinstance(frame, control.Configure):
@@ -174,16 +177,7 @@ class Gateway:
 
     def _pull(self, frame: control.Pull) -> None:
         channel = self._channels.get(frame.channel)
-        traces: list[Any] = []
-        if channel is not None:
-            destination = channel.destination
-            traces = [
-                [
-                    trace.invocation,
-                    trace.as_map(destination.blanker, destination.secret_names, channel.trace_body_bytes),
-                ]
-                for trace in channel.ring.of(frozenset(frame.invocations))
-            ]
+        traces = channel.traces(frozenset(frame.invocations)) if channel is not None else []
         self._send(control.Pulled(frame.id, traces))
 
     # --- Time

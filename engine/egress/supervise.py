@@ -10,7 +10,6 @@ channels: the workers bound to them are ended, and what they held runs again, un
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -19,12 +18,13 @@ from engine.egress import control
 from engine.egress.access import Lists, access_of
 from engine.egress.processes import Launcher, Process
 from engine.egress.trace import RING_KEPT_S
-from engine.errors import Unavailable
+from engine.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.egress.access import Access
+    from engine.egress.options import EgressOptions
     from engine.model import Destination
 
 log = structlog.get_logger()
@@ -33,20 +33,6 @@ START_S_MAX: Final = 20.0
 RESTART_S: Final = (0.0, 0.0, 0.05, 0.2, 1.0, 5.0)
 """Pauses before a process is started again, by how often in a row one died young."""
 YOUNG_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class EgressOptions:
-    """What the operator decides about HTTP."""
-
-    processes: int = 1
-    lists: Lists = field(default_factory=Lists)
-    lists_for: dict[str, Lists] = field(default_factory=dict)
-    """Of single destinations, by name, beside those of all."""
-    secret_headers: tuple[str, ...] = ()
-    source_address: str = ""
-    ca_file: str = ""
-    """Certificates to trust instead of the system's; empty for those."""
 
 
 class EgressEvents(Protocol):
@@ -60,6 +46,16 @@ class EgressEvents(Protocol):
 
     def egress_violated(self, worker_id: int, reason: str) -> None:
         """The worker broke the protocol on its channel."""
+
+
+def check_mocks(mocks: Sequence[dict[str, Any]]) -> None:
+    """Raises `UsageError` naming one that is none."""
+    from engine.egress.mocks import parse  # noqa: PLC0415  httpx takes 0.1 s to import, and only tests have mocks
+
+    try:
+        parse(mocks)
+    except ValueError as error:
+        raise UsageError(str(error), remedy="engine/docs/functions.md says what a mock is") from None
 
 
 class Egress:
@@ -162,10 +158,18 @@ class Egress:
                 access.timeout_ms,
                 access.fetches_max,
                 access.trace_body_bytes,
+                access.is_blanked,
                 list(access.mocks) if access.mocks is not None else None,
             ),
             fds,
         )
+
+    def mock(self, worker_id: int, mocks: Sequence[dict[str, Any]]) -> None:
+        """Answer this worker from `mocks` from now on. Raises `UsageError` naming one that is none."""
+        check_mocks(mocks)
+        process = self._channels.get(worker_id)
+        if process is not None:
+            process.send(control.Mock(worker_id, list(mocks)))
 
     def unbound(self, worker_id: int) -> None:
         """The worker is gone. Its process noticed by itself, and keeps the traces a while."""

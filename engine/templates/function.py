@@ -4,7 +4,7 @@ Handlers are called with (event, settings): one for each type of event that this
 Try it: engine test function.py
 """
 
-from engine.function import ValidationError, console
+from engine.function import RetryError, ValidationError, console, fetch
 
 
 def on_track(event, settings):
@@ -12,10 +12,24 @@ def on_track(event, settings):
     if not event.get("event"):
         raise ValidationError("a track event needs a name")
     name = f"{settings.prefix}.{event['event']}"
-    console.log("would send", name)
-    return {"name": name, "user": event.get("userId"), "properties": event.get("properties", {})}
+    return send(
+        {"name": name, "user": event.get("userId"), "properties": event.get("properties", {})}, settings
+    )
 
 
 def on_identify(event, settings):
     """What is known about a user."""
-    return {"name": f"{settings.prefix}.user", "user": event.get("userId"), "traits": event.get("traits", {})}
+    traits = event.get("traits", {})
+    return send({"name": f"{settings.prefix}.user", "user": event.get("userId"), "traits": traits}, settings)
+
+
+def send(payload, settings):
+    """To the API, if its `url` is set (in function.toml, say)."""
+    if not settings.get("url"):
+        console.log("would send", payload["name"])
+        return payload
+    answer = fetch(settings.url, "POST", json=payload)
+    if answer.status == 429 or answer.status >= 500:
+        raise RetryError(f"the API answered {answer.status}")
+    answer.raise_for_status()
+    return payload

@@ -187,7 +187,7 @@ class Channel:
             raise exchange.failure
         head = exchange.head
         assert head is not None
-        return Response(
+        response = Response(
             head.status,
             head.url,
             fetch_wire.unpack_headers(head.headers),
@@ -196,6 +196,9 @@ class Channel:
             method=exchange.method,
             ok_below=exchange.ok_below,
         )
+        if exchange.invocation.responses is not None:
+            exchange.invocation.responses.append(response)
+        return response
 
     def abandon(self, exchange: Exchange) -> None:
         """Nobody waits for it any more."""

@@ -6,9 +6,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.fetch_wire import FETCHES_AN_INVOCATION
+from sandbox.runtime.response import unseen
 
 if TYPE_CHECKING:
     import asyncio
+
+    from sandbox.runtime.response import Response
 
 
 class Invocation:
@@ -25,6 +28,7 @@ class Invocation:
         "is_async",
         "logs",
         "numbers",
+        "responses",
         "sequence",
         "started",
         "task",
@@ -47,6 +51,8 @@ class Invocation:
         """Of what the counts below belong to; of a runner: of what it runs."""
         self.fetches = 0
         self.fetches_max = FETCHES_AN_INVOCATION
+        self.responses: list[Response] | None = None
+        """What came, where somebody watches: an author is told of answers that nothing looked at."""
         self.unawaited: dict[Any, int] = {}
         """Fetches that were made and not awaited yet, with the line they were made in."""
 
@@ -65,6 +71,17 @@ class Invocation:
         else:
             self.bytes_left -= size
         self.logs.append({"level": level, "message": message})
+
+    def watch(self, *, is_watched: bool) -> None:
+        """From now on, keep what comes; or don't."""
+        self.responses = [] if is_watched else None
+
+    def warn_of_unseen(self) -> None:
+        """Write a line for each answer that should have been looked at, and wasn't."""
+        responses, self.responses = self.responses, None
+        for response in responses or ():
+            if message := unseen(response):
+                self.write("warn", message)
 
     def take_logs(self) -> tuple[list[dict[str, str]], int]:
         """The lines and the number of bytes that didn't fit; the next invocation begins with none."""

@@ -70,27 +70,31 @@ class FetchError(FunctionError):
     """Base of what `fetch` raises. Uncaught, `FetchTimeout` and `ConnectionFailed` are retried, the others discarded."""
 
 
-class FetchTimeout(FetchError):
+class RequestError(FetchError):
+    """It could not be sent, or was not answered."""
+
+
+class FetchTimeout(RequestError):
     """No complete answer in time."""
 
     code = "retry"
 
 
-class ConnectionFailed(FetchError):
+class ConnectionFailed(RequestError):
     """The host can't be found or reached, its certificate isn't valid, or it hung up."""
 
     code = "retry"
 
 
-class AddressRefused(FetchError):
+class AddressRefused(RequestError):
     """The engine doesn't call this URL: it isn't public, or the operator forbids it."""
 
 
-class ResponseTooLarge(FetchError):
+class ResponseTooLarge(RequestError):
     """The response, or what it decodes to, is longer than allowed."""
 
 
-class TooManyRequests(FetchError):
+class TooManyRequests(RequestError):
     """The invocation has made as many fetches as it may."""
 
 

@@ -62,6 +62,14 @@ def send(
     return channel.wait(channel.begin(request, invocation, _timeout(timeout_ms), flags, ok_below))
 
 
+def later(request: Request, timeout_ms: float | None, *, follow_redirects: bool) -> Pending:
+    """To be awaited; only where an `async def` handler runs."""
+    invocation = CURRENT.get()
+    if invocation is None or not invocation.is_async:
+        raise TypeError("an AsyncClient is for `async def` handlers; use Client in a `def` handler")
+    return Pending(request, invocation, timeout_ms, follow_redirects=follow_redirects)
+
+
 def _channel() -> Channel:
     if LINK.channel is None:
         raise FetchError("there is no egress here")

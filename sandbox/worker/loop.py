@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgpack
 
-from sandbox import wire
+from sandbox import modules, wire
 from sandbox.compiler import POLICY_KEY, compile_source, execute
 from sandbox.runtime import handler
 from sandbox.runtime.channel import Channel
@@ -122,6 +122,8 @@ class Worker:
         invocation = Invocation(is_async=False, console_bytes=frame.console_bytes)
         CURRENT.set(invocation)
         self._channel.begin_load(frame.timeout_ms / 1000)
+        if frame.pinned_ms is not None or frame.seed is not None:
+            modules.pin(frame.pinned_ms, frame.seed)
         try:
             module, answer = load(frame, self._scope.names(), invocation=invocation, ticker=self._ticker)
         except LoadRefused as refusal:

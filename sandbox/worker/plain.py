@@ -89,6 +89,7 @@ class PlainLoop:
             page[0] = sequence
             if is_verbose:
                 begun = time.perf_counter()
+                invocation.watch(is_watched=True)
             try:
                 event = read_event(body, type_index, message_id, user_key)
                 if judge is not None and not judge.passes(event, body):
@@ -140,6 +141,7 @@ class PlainLoop:
     def _run_batch(self, frame: wire.Invoke) -> None:
         self._page[0] = frame.first
         begun = time.perf_counter()
+        self._invocation.watch(is_watched=bool(frame.flags & wire.INVOKE_VERBOSE))
         settings = Settings(self._module.settings)
         sequences = list(range(frame.first, frame.first + len(frame.sizes)))
         try:

@@ -51,6 +51,7 @@ class Report:
         """One event and its particulars, for whoever watches (`wire.INVOKE_VERBOSE`)."""
         with self._hold:
             shown = handler.show_result(result)  # first: it may run the author's code, which may print
+            invocation.warn_of_unseen()
             logs, dropped = invocation.take_logs()
             detail = wire.Detail(
                 logs=logs, logs_dropped_bytes=dropped, result=shown, duration_us=_since(begun)
@@ -103,6 +104,7 @@ class Report:
     ) -> None:
         after_ms = handler.after_ms_of(error)
         described = handler.describe(error, code, self._filename)
+        invocation.warn_of_unseen()
         logs, dropped = invocation.take_logs()
         detail = wire.Detail(
             error=described, logs=logs, logs_dropped_bytes=dropped, duration_us=_since(begun)
@@ -119,6 +121,7 @@ class Report:
         outcomes = handler.batch_outcomes(result, len(sequences))
         with self._hold:
             shown = handler.show_result(result) if in_full else None
+            invocation.warn_of_unseen()
             logs, dropped = invocation.take_logs()
             for at, (sequence, (code, message)) in enumerate(zip(sequences, outcomes, strict=True)):
                 if code == "delivered" and not in_full:

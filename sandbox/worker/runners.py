@@ -161,6 +161,7 @@ class Runners:
             invocation.numbers = item.numbers
             invocation.is_active = True
             invocation.sequence, invocation.fetches = item.sequence, 0
+            invocation.watch(is_watched=item.is_verbose)
             self._page[0] = item.sequence
             settings = Settings(self._module.settings)
             begun = time.perf_counter()

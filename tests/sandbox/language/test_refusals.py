@@ -15,9 +15,10 @@ Refused = Callable[[str], tuple[Diagnostic, ...]]
 CASES = [
     ("import os\n", 1, 1, "refused-import", "settings"),
     ("x = 1\nkey = os.environ['KEY']\n", 2, 7, "refused-import", "settings"),
-    ("import requests\n", 1, 1, "refused-import", "fetch"),
+    ("import aiohttp\n", 1, 1, "refused-import", "fetch"),
     ("from urllib.request import urlopen\n", 1, 1, "refused-import", "fetch"),
-    ("import requsts\n", 1, 1, "refused-import", "guide"),
+    ("import qqqqqqqq\n", 1, 1, "refused-import", "guide"),
+    ("import requsts\n", 1, 1, "refused-import", "did you mean requests?"),
     ("import jsn\n", 1, 1, "refused-import", "json"),
     ("from json import load\n", 1, 1, "refused-import", "loads"),
     ("from json import *\n", 1, 1, "import-star", "name what you need"),
@@ -161,7 +162,7 @@ def test_the_whitelist_is_the_documented_one() -> None:
         "json re math statistics datetime time random string decimal fractions collections collections.abc itertools"
         " functools operator hashlib hmac base64 binascii zlib gzip uuid urllib.parse html textwrap unicodedata zoneinfo"
         " calendar copy enum abc contextlib dataclasses typing csv io secrets heapq bisect ipaddress http logging"
-        " traceback asyncio"
+        " traceback asyncio httpx requests requests.exceptions"
     )
     assert sorted(modules.WHITELIST) == sorted(names.split())
 
