@@ -23,6 +23,7 @@ NAMES = (
     "retry_storm",
     "backlog",
     "fairness",
+    "fetch",
 )
 
 

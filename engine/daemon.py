@@ -14,7 +14,7 @@ import random
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
@@ -74,7 +74,9 @@ def lock_data_dir(path: Path) -> Iterator[None]:
         os.close(file)
 
 
-async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio.Event) -> None:
+async def serve(  # noqa: PLR0915  the order of start and stop, read top to bottom
+    running: Running, *, on_ready: Callable[[], None], stop: asyncio.Event
+) -> None:
     """Run until `stop` is set. Raises `EngineError` if it can't start."""
     loop = asyncio.get_running_loop()
     config = running.config
@@ -148,7 +150,7 @@ async def serve(running: Running, *, on_ready: Callable[[], None], stop: asyncio
         def apply(config: Config) -> None:
             configure_log(log_format=config.log_format, level=config.log_level)
             pool.options = _pool_options(config)
-            egress.configure(egress_options(config))
+            egress.configure(options_of(config))
             dispatcher.tune(frame_ms=config.frame_ms, memory_queue_mib=config.memory_queue_mib)
 
         try:
@@ -212,7 +214,7 @@ async def _watch(journal: SqliteJournal) -> None:
 
 def _checked(config: Config) -> Config:
     """Raises `ConfigurationError` on what only its parts can judge."""
-    egress_options(config)
+    options_of(config)
     return config
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: two sources, three destinations with filters, one of them batching; 1,382 recorded events, and what became of them."""
+"""`make demo`: two sources, three destinations with filters, one batching, one calling an API; 1,382 recorded events, and what became of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import daemon, recorded_events
+from benchmarks.upstream import running
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -18,7 +19,7 @@ SOURCES = ("web", "server")
 DESTINATIONS: dict[str, dict[str, Any]] = {
     "analytics": {
         "file": "function.py",
-        "settings": {"project": "shop", "price_max": 90},
+        "settings": {"project": "shop", "price_max": 90, "key": "demo-key-123456"},
         "filter": 'drop if type = "page" and name = "Home"',
     },
     "revenue": {
@@ -37,8 +38,8 @@ DESTINATIONS: dict[str, dict[str, Any]] = {
 def main() -> int:
     """Print outcomes by type and code, a row a destination, and events a second; 0 if the daemon stopped cleanly."""
     events = recorded_events()
-    with daemon() as (client, process):
-        set_up(client)
+    with running() as api, daemon("--allow", "127.0.0.1:*") as (client, process):
+        set_up(client, f"{api}/flaky")
         by_type: Counter[tuple[str, str]] = Counter()
         begun = time.perf_counter()
         half = len(events) // 2
@@ -57,11 +58,10 @@ def main() -> int:
             f"\n{len(events)} events, {deliveries} deliveries in {elapsed_s:.2f} s: {len(events) / elapsed_s:,.0f} events/s,"
             " one event a submit, durable"
         )
-        failure = next((line for line in client.logs("analytics") if line["error"]), None)
-        if failure is not None:
-            error = failure["error"]
-            what = f"{failure['event_type']} {failure['delivery']} {failure['code']}"
-            print(f"a failure: {what} at line {error['line']}: {error['message']}")
+        codes = client.show("analytics")["by_code"]
+        calls = codes.get("delivered", 0) + codes.get("retry", 0)
+        print(f"analytics called its API {calls} times: {calls / elapsed_s:,.0f} HTTP requests/s")
+        print_failures(client)
         client.close()
         process.terminate()
         status = process.wait(30)
@@ -69,8 +69,8 @@ def main() -> int:
     return status
 
 
-def set_up(client: Client) -> None:
-    """Make the sources, deploy the destinations."""
+def set_up(client: Client, api: str) -> None:
+    """Make the sources, deploy the destinations; `api` is the URL that one of them calls."""
     for source in SOURCES:
         made = client.sources.create(source)
         print(f"source {source}, write key {made['write_keys'][0]}")
@@ -79,7 +79,7 @@ def set_up(client: Client) -> None:
         deployed = client.deploy(
             name,
             code,
-            settings=about.get("settings", {}),
+            settings={**about.get("settings", {}), **({"api": api} if name == "analytics" else {})},
             limits=about.get("limits", {}),
             filter=about["filter"],
             sources=SOURCES,
@@ -100,6 +100,25 @@ def print_destinations(client: Client) -> None:
         dropped = codes.pop("dropped", 0) + codes.pop("unsupported_event_type", 0)
         failed = sum(codes.values())
         print(f"{name:12} {received:>9} {filtered:>9} {delivered:>9} {dropped:>9} {failed:>9}")
+
+
+def print_failures(client: Client) -> None:
+    """The first failure of each code, with what was sent and answered."""
+    shown: set[str] = set()
+    for line in client.logs("analytics"):
+        error = line["error"]
+        if not error or line["code"] in shown:
+            continue
+        shown.add(line["code"])
+        what = f"{line['event_type']} {line['delivery']} {line['code']}"
+        print(f"\na failure: {what} at line {error['line']}: {error['message']}")
+        for request in line["requests"]:
+            print(
+                f"  {request['method']} {request['url']} → {request['status']} in {request['total_ms']:.1f} ms"
+            )
+            print(f"  Authorization: {dict(request['request_headers'])['Authorization']}")
+            print(f"  sent {request['request_body'][:150]}")
+            print(f"  got  {request['response_body']}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from engine.function import DropEvent, ValidationError, cache, console
+from engine.function import DropEvent, RetryError, ValidationError, cache, console, fetch
 
 CURRENCIES = {"USD": 1.0, "EUR": 1.08, "GBP": 1.27}
 
@@ -12,14 +12,14 @@ def hash_email(email):
     return hashlib.sha256(email.strip().lower().encode()).hexdigest()
 
 
-def base(event, settings):
+async def base(event, settings):
     when = datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00"))
     zone = event["context"].get("timezone")
     return {
         "project": settings.project,
         "user": event.get("userId") or event["anonymousId"],
         "time_ms": int(when.timestamp() * 1000),
-        "country": cache.load(f"country:{zone}", 60_000, lambda: country_of(zone)),
+        "country": await cache.load(f"country:{zone}", 60_000, lambda: country_of(zone)),
     }
 
 
@@ -28,45 +28,66 @@ def country_of(zone):
     return {"Europe/Berlin": "DE", "America/New_York": "US"}.get(zone, "unknown")
 
 
-def on_track(event, settings):
+async def post(settings, payload):
+    headers = {"Authorization": f"Bearer {settings.key}"}
+    answer = await fetch(settings.api, method="POST", json=payload, headers=headers)
+    if answer.status == 429 or answer.status >= 500:
+        raise RetryError(f"the API answered {answer.status}")
+    answer.raise_for_status()
+
+
+async def on_track(event, settings):
     properties = event.get("properties", {})
     if event["event"] == "Order Completed":
         rate = CURRENCIES.get(properties.get("currency", "USD"))
         if rate is None:
             raise ValidationError(f"unknown currency {properties['currency']}")
         revenue = round(sum(item["price"] * item["quantity"] for item in properties["products"]) * rate, 2)
-        return {
-            **base(event, settings),
-            "name": "order",
-            "revenue": revenue,
-            "items": len(properties["products"]),
-        }
+        return await post(
+            settings,
+            {
+                **await base(event, settings),
+                "name": "order",
+                "revenue": revenue,
+                "items": len(properties["products"]),
+            },
+        )
     if properties.get("price", 1) > settings.get("price_max", 10_000):
         raise ValidationError("a price that can't be right")
-    return {
-        **base(event, settings),
-        "name": event["event"].lower().replace(" ", "_"),
-        "properties": properties,
-    }
+    return await post(
+        settings,
+        {
+            **await base(event, settings),
+            "name": event["event"].lower().replace(" ", "_"),
+            "properties": properties,
+        },
+    )
 
 
-def on_identify(event, settings):
+async def on_identify(event, settings):
     traits = event.get("traits", {})
     if "@" not in traits.get("email", ""):
         raise ValidationError("a user without an email address")
-    return {
-        **base(event, settings),
-        "name": "user",
-        "email_hash": hash_email(traits["email"]),
-        "plan": traits.get("plan"),
-    }
+    return await post(
+        settings,
+        {
+            **await base(event, settings),
+            "name": "user",
+            "email_hash": hash_email(traits["email"]),
+            "plan": traits.get("plan"),
+        },
+    )
 
 
-def on_page(event, settings):
+async def on_page(event, settings):
     if event.get("name") == "Home":
         raise DropEvent("the home page says nothing")
-    return {**base(event, settings), "name": "page_view", "page": event.get("name")}
+    return await post(
+        settings, {**await base(event, settings), "name": "page_view", "page": event.get("name")}
+    )
 
 
-def on_group(event, settings):
-    return {**base(event, settings), "name": "company", "company": event["groupId"]}
+async def on_group(event, settings):
+    return await post(
+        settings, {**await base(event, settings), "name": "company", "company": event["groupId"]}
+    )
