@@ -806,3 +806,5 @@ class FrameBuffer:
 PAGE_BYTES: Final = 4096
 PAGE_STARTED_OFFSET: Final = 0
 """u64, native order: the sequence number of the invocation that was started last."""
+PAGE_BUSY_OFFSET: Final = 8
+"""u64: microseconds that `def` handlers have run; written when outcomes are sent. Hostile, as all of the page."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from engine.workers.worker import Worker
 
 ENDING: Final = frozenset({WorkerState.DRAINING, WorkerState.KILLED, WorkerState.STOPPED})
+FRAMES_A_TURN: Final = 4
+"""A destination is given no more of the loop at a time: a flood of one delays nobody else's single event."""
 LOOK_S: Final = 0.1
 WORKERS_LOOKED_AT: Final = 4
 ROOM_UNBOUNDED: Final = 1 << 30
@@ -108,9 +110,13 @@ class Assigner:
 
     def _feed(self, lane: Lane) -> None:
         usable = [worker for worker in lane.workers if worker.state not in ENDING]
+        frames = 0
         for worker in usable:
             while self._give(lane, worker):
-                pass
+                frames += 1
+                if frames == FRAMES_A_TURN:
+                    self._go_on_later(lane)
+                    return
             if not lane.ready_events:
                 return
         room = self._room(lane)
@@ -134,6 +140,16 @@ class Assigner:
                 return
             usable.append(worker_bound)
             self._give(lane, worker_bound)
+
+    def _go_on_later(self, lane: Lane) -> None:
+        """In the next turn of the loop, after those who have waited for this one."""
+        if not lane.goes_on:
+            lane.goes_on = True
+            self._loop.call_soon(self._go_on, lane)
+
+    def _go_on(self, lane: Lane) -> None:
+        lane.goes_on = False
+        self.pump(lane)
 
     def _is_blocked(self, lane: Lane, usable: list[Worker], cost_us: float, now: float) -> bool:
         """Its slow handler waits for something; looked at now and then, at some of its workers."""

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from engine.journal.contract import Journal
     from engine.model import Lease
 
-LEASE_CHUNKS: Final = 64
-LEASE_BYTES: Final = 8 * wire.MIB
+LEASE_CHUNKS: Final = 16
+LEASE_BYTES: Final = 2 * wire.MIB
+"""Little at a time: the journal's thread reads it between two commits, and others' submits wait meanwhile."""
 LOOK_AGAIN_S: Final = 60.0
 """A clock that jumps must not make a wait endless."""
 

@@ -95,6 +95,8 @@ class Lane:
     """Monotonic time before which no worker is bound: crash loops back off."""
     load_error: bytes = b""
     """What the last worker that refused the module said: packed `sandbox.wire.Detail`."""
+    goes_on: bool = False
+    """It is given more in the next turn of the loop."""
     is_waiting_for_slot: bool = False
     uncommitted_events: int = 0
     """On their way to the journal."""

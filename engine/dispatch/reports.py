@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -60,6 +61,7 @@ class Reports:
         self._backlog = backlog
         self._used = used
         self._clock = clock
+        self._told_us: weakref.WeakKeyDictionary[Worker, int] = weakref.WeakKeyDictionary()
 
     def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
         """The module is loaded; code compiled anew is kept."""
@@ -95,13 +97,24 @@ class Reports:
             self._tracer.ended(worker.id, endings)
         invocations = self._count(lane, worker, failed, count - failed)
         if count:
-            busy_us = (now - worker.busy_since) * 1e6
+            busy_us = self._busy_us(worker, now)
             lane.mean_us = scheduling.mean_us(lane.mean_us, busy_us, count)
             lane.record.count(BUSY, count, round(busy_us / count))
             lane.deaths = 0
             self._used(lane.destination, invocations=invocations, events=count, busy_us=busy_us)
         worker.busy_since = now
         self._assigner.pump(lane)
+
+    def _busy_us(self, worker: Worker, now: float) -> float:
+        """How long what ended has taken: as the worker says, but no longer than since the last outcomes.
+
+        That would count as the handler's what the worker waited for a supervisor that has much to do.
+        """
+        elapsed_us = (now - worker.busy_since) * 1e6
+        told_us = worker.told_busy_us()
+        spent_us = told_us - self._told_us.get(worker, 0)
+        self._told_us[worker] = told_us
+        return min(elapsed_us, spent_us) if spent_us > 0 else elapsed_us
 
     def _count(self, lane: Lane, worker: Worker, failed: int, succeeded: int) -> int:
         """For the breaker, which counts invocations: a batch is one, and failed if no event of it succeeded. Their number."""

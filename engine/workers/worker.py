@@ -218,6 +218,11 @@ class Worker:
         offset = wire.PAGE_STARTED_OFFSET
         return int.from_bytes(self._fds.page[offset : offset + 8], "little")
 
+    def told_busy_us(self) -> int:
+        """How long its `def` handlers have run, as the worker says; hostile."""
+        offset = wire.PAGE_BUSY_OFFSET
+        return int.from_bytes(self._fds.page[offset : offset + 8], "little")
+
     def running_us(self, now: float) -> float:
         """How long it has been without progress, if it holds anything. The page is looked at anew: the supervisor may be what is late."""
         is_still = self.in_flight and self.loading_until is None and self.page_index() == self._progress.index

@@ -44,6 +44,7 @@ class PlainLoop:
         self._unreported = 1
         self._seen = 0
         self._seen_at = 0.0
+        self._spent_at = 0.0
 
     def run(self, frame: wire.Invoke) -> None:
         """Run and report all of a frame. If memory runs out for good, the worker ends."""
@@ -56,6 +57,7 @@ class PlainLoop:
     def _run(self, frame: wire.Invoke) -> None:
         self._unreported = frame.first
         self._seen, self._seen_at = 0, time.monotonic()
+        self._spent_at = self._seen_at
         self._ticker.start(self._look, self._module.filename)
         is_batch = bool(frame.flags & wire.INVOKE_BATCH)
         self._invocation.fetches_max = fetches_max(len(frame.sizes) if is_batch else 0)
@@ -69,7 +71,13 @@ class PlainLoop:
             self._ticker.stop()
             self._invocation.is_active = False
         self._close_range(frame.first + len(frame.sizes))
+        self._tell_spent(time.monotonic())
         self._report.flush()
+
+    def _tell_spent(self, now: float) -> None:
+        """Handlers ran since this was told last; what the worker waits for its supervisor isn't their time."""
+        self._page[1] += int((now - self._spent_at) * 1e6)
+        self._spent_at = now
 
     def _run_events(self, frame: wire.Invoke) -> None:
         page, by_type, values, invocation, judge = (
@@ -167,6 +175,7 @@ class PlainLoop:
         """A tick: send what has ended; say so if the event that runs is late."""
         index = self._page[0]
         self._close_range(index)
+        self._tell_spent(now)
         self._report.flush()
         if index != self._seen:
             self._seen, self._seen_at = index, now

@@ -218,3 +218,11 @@ def test_a_full_queue_refuses_what_is_submitted_to_it_and_nothing_else(client: C
     wait_until(lambda: delivered(client, "narrow") == 10)
     wait_until(lambda: client.show("narrow")["stored"] == 0)
     client.submit("narrow", events(10))
+
+
+def test_what_an_event_takes_is_its_handlers_time_alone(client: Client) -> None:
+    client.deploy(
+        "takes", "import time\ndef on_track(event):\n    time.sleep(0.05)\n", limits={"concurrency": 1}
+    )
+    client.submit("takes", events(5), wait=True)
+    assert 45_000 < client.show("takes")["mean_us"] < 500_000

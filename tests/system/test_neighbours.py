@@ -66,6 +66,7 @@ def test_a_worker_that_dies_suddenly_costs_one_attempt_of_its_own_event(beside: 
         source = "import time\ndef on_track(event, settings):\n    time.sleep(30 if event['properties']['n'] == 1 else 0)\n"
         client.deploy("victim", source, limits={"concurrency": 1})
         client.submit("victim", [event(n) for n in range(3)])
+        wait_until(lambda: client.show("victim")["by_code"] == {"delivered": 1})
 
         def is_charged() -> bool:
             """Kill whoever runs it; one that hasn't begun the event yet isn't charged with it."""
