@@ -21,21 +21,23 @@ class Function:
     """No event of it ends earlier; less what an acknowledgement may be late."""
 
 
-RETRY: Final = {"retry_first_ms": 100, "retry_cap_ms": 2_000}
+RATE: Final = {"rate_per_s": 200}
+"""Four times what comes: what waited while a process was dead isn't let go faster than it can be watched."""
+RETRY: Final = {**RATE, "retry_first_ms": 100, "retry_cap_ms": 2_000}
 FUNCTIONS: Final = (
-    Function("quick", f"def on_track(event):\n{_SAY}    return 1\n", count=6),
+    Function("quick", f"def on_track(event):\n{_SAY}    return 1\n", count=6, limits=RATE),
     Function(
         "late",
         f"import asyncio\nasync def on_track(event):\n{_SAY}    await asyncio.sleep(0.6)\n",
         count=2,
-        limits={"concurrency": 200},
+        limits={**RATE, "concurrency": 200},
         latency_s=0.5,
     ),
     Function(
         "slow",
         f"import time\ndef on_track(event):\n{_SAY}    time.sleep(0.02)\n",
         count=2,
-        limits={"concurrency": 4},
+        limits={**RATE, "concurrency": 4},
     ),
     Function(
         "batching",
@@ -47,6 +49,7 @@ FUNCTIONS: Final = (
         "rejecting",
         f"def on_track(event):\n{_SAY}    if event['n'] % 3 == 0: raise ValidationError('no')\n",
         count=2,
+        limits=RATE,
     ),
     Function(
         "flaky",
@@ -64,5 +67,5 @@ FUNCTIONS: Final = (
         f"def on_track(event):\n{_SAY}    raise RetryError('never')\n",
         limits={**RETRY, "retry_for_s": 3},
     ),
-    Function("broken", f"def on_track(event):\n{_SAY}    raise ValueError('always')\n"),
+    Function("broken", f"def on_track(event):\n{_SAY}    raise ValueError('always')\n", limits=RATE),
 )

@@ -50,8 +50,8 @@ SUBMIT_MAX: Final = 100
 SENDERS: Final = 4
 KINDS: Final = 5
 """Of faults; the shortest run has each once."""
-UNSEEN_MAX: Final = 100
-"""Events a kill of the daemon may have left without a witness: a tenth of a second of the load."""
+UNSEEN_MAX: Final = 1_000
+"""Events a kill of the daemon may leave without a witness: a second of the load, which a watcher on a busy machine lags."""
 
 
 class FaultRun:
@@ -60,6 +60,8 @@ class FaultRun:
     def __init__(self, folder: Path, *, rate: int, rng: random.Random) -> None:
         self.ledger = Ledger()
         self.faults: dict[str, int] = {}
+        self.missed = 0
+        """Attempts that the watcher was too slow to be shown."""
         self._folder = folder
         self._socket = folder / "engine.sock"
         self._rate = rate
@@ -161,7 +163,7 @@ class FaultRun:
                 self._note(line)
 
     def _note(self, line: dict[str, Any]) -> None:
-        assert not line.get("missed"), "the watcher was too slow: the run proves nothing"
+        self.missed += line.get("missed", 0)
         if line["code"] == "delivered":
             self.ledger.delivered.update(entry["message"] for entry in line["logs"])
 
@@ -264,6 +266,14 @@ class FaultRun:
             while waiting := [shown for name in names if (shown := client.show(name))["stored"]]:
                 assert time.monotonic() < deadline, f"not worked off: {waiting}"
                 time.sleep(0.1)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Until the watcher has seen what it was sent: nothing new for two seconds."""
+        before, deadline = -1, time.monotonic() + 30
+        while (seen := self.ledger.delivered.total()) != before and time.monotonic() < deadline:
+            before = seen
+            time.sleep(2)
 
 
 async def read_journal(path: Path, destinations: int) -> tuple[frozenset[str], frozenset[str]]:
@@ -308,6 +318,8 @@ def problems(run: FaultRun) -> list[str]:
     """What must not be; empty if all is well."""
     ledger = run.ledger
     found = []
+    if run.missed:
+        found.append(f"{run.missed} attempts were not watched, so what follows proves nothing")
     if lost := ledger.lost(LATENCY_S):
         found.append(f"lost: {sorted(lost)[:10]}")
     if doubled := ledger.doubled_without_a_kill():
