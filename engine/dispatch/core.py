@@ -291,6 +291,7 @@ class Core:
             "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
             "by_code": lane.record.by_code,
             "today": await self._today(lane),
+            "responses": self._egress.responses(destination.id),
             "retried": lane.record.totals.get(spans.RETRIED, 0),
             "dead": lane.record.totals.get(spans.DEAD, 0),
             "duplicates": lane.record.totals.get(spans.DUPLICATES, 0),
@@ -312,6 +313,7 @@ class Core:
             )
         self._by_name.pop(name, None)
         self._dispatcher.remove(lane)
+        self._egress.forget(lane.destination.id)
         self._registry.destinations.remove(name)
         self._fanout.disconnect(lane.destination.id)
         self._records.forget(lane.destination.id)
@@ -337,6 +339,7 @@ class Core:
             "worker_exits": dict(self._pool.deaths),
             "records": await self._records.stats(),
             "layers": layers.summary(self._pool.proofs),
+            "egress": {"restarts": self._egress.restarts, "layers": self._egress.layers},
             "held_mib": round(self._dispatcher.held_bytes / wire.MIB, 1),
             "journal": {
                 "file_bytes": journal.file_bytes,

@@ -99,7 +99,7 @@ class Broken(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Counted(Frame):
-    """Responses since the last time. `rows` are a destination and a number for each of `destinations.CLASSES`."""
+    """Responses since the last time. `rows` are a destination and a number for each of `trace.CLASSES`."""
 
     KIND = 19
     rows: list[Any]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.egress.blanking import Blanker
 from engine.egress.rules import Rules, Step
-from engine.egress.trace import SECRET_HEADERS
+from engine.egress.trace import CLASSES, SECRET_HEADERS
 from engine.egress.upstream import CONCURRENT_MAX, Upstream
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX: Final = 1_024
 """Of all destinations together: beyond it those are closed that have been idle longest."""
 IDLE_S_MAX: Final = 30.0
-CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "failed")
-"""What is counted of responses, a destination."""
 
 
 class Destination:

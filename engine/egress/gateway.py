@@ -30,9 +30,9 @@ import uvloop
 from engine.egress import confinement, control
 from engine.egress.blanking import Blanker
 from engine.egress.channel import Channel
-from engine.egress.destinations import CLASSES, Table
+from engine.egress.destinations import Table
 from engine.egress.rules import Pattern, Rules, parse_pattern
-from engine.egress.trace import RING_KEPT_S, SECRET_HEADERS
+from engine.egress.trace import CLASSES, RING_KEPT_S, SECRET_HEADERS
 from engine.egress.upstream import lookup
 from sandbox.wire import KIB, FrameBuffer
 

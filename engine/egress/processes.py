@@ -45,7 +45,7 @@ class ProcessEvents(Protocol):
         """A worker broke the protocol on its channel."""
 
     def counted(self, destination: int, numbers: Sequence[int]) -> None:
-        """Responses since the last time, a number for each of `destinations.CLASSES`."""
+        """Responses since the last time, a number for each of `trace.CLASSES`."""
 
 
 class Launcher:

@@ -10,6 +10,7 @@ channels: the workers bound to them are ended, and what they held runs again, un
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -17,7 +18,7 @@ import structlog
 from engine.egress import control
 from engine.egress.access import Lists, access_of
 from engine.egress.processes import Launcher, Process
-from engine.egress.trace import RING_KEPT_S
+from engine.egress.trace import CLASSES, RING_KEPT_S
 from engine.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ class Egress:
 
     def __init__(self, options: EgressOptions, *, loop: asyncio.AbstractEventLoop) -> None:
         self.events: EgressEvents | None = None
-        self.counted: Callable[[int, Sequence[int]], None] = lambda *_: None
-        """Called with a destination and a number for each of `destinations.CLASSES`, each second."""
+        self.on_counted: Callable[[int, dict[str, int]], None] = lambda *_: None
+        """Called with a destination and what `responses` is about to grow by, at most once a second."""
         self.layers: list[list[str]] = []
         self.restarts = 0
         self._options = options
@@ -72,6 +73,7 @@ class Egress:
         self._launcher: Launcher | None = None
         self._processes: list[Process | None] = [None] * options.processes
         self._channels: dict[int, Process] = {}
+        self._responses: dict[int, Counter[str]] = {}
         self._deaths = 0
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -176,6 +178,14 @@ class Egress:
         if worker_id in self._channels:
             self._loop.call_later(RING_KEPT_S, self._channels.pop, worker_id, None)
 
+    def responses(self, destination: int) -> dict[str, int]:
+        """How often its calls were answered, by class of status (`2xx` …), and how often they `failed`; since the start."""
+        return dict(self._responses.get(destination, {}))
+
+    def forget(self, destination: int) -> None:
+        """It is removed."""
+        self._responses.pop(destination, None)
+
     def pull(
         self, worker_id: int, invocations: Sequence[int], then: Callable[[dict[int, list[Any]]], None]
     ) -> None:
@@ -218,6 +228,13 @@ class Egress:
                 await self._start()
         except (TimeoutError, OSError) as error:
             log.error("egress_not_started", reason=str(error))  # noqa: TRY400  the reason is the message
+
+    def counted(self, destination: int, numbers: Sequence[int]) -> None:
+        """Responses since the last time; those of functions that are only tried out are nobody's."""
+        if destination > 0:
+            more = {name: number for name, number in zip(CLASSES, numbers, strict=False) if number}
+            self.on_counted(destination, more)
+            self._responses.setdefault(destination, Counter()).update(more)
 
     def violated(self, worker_id: int, reason: str) -> None:
         """A worker broke the protocol."""

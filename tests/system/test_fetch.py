@@ -236,6 +236,13 @@ def on_batch(events, settings):
     assert deliver(client, "batching", more, [track(at) for at in (5, 6)], **options) == {"bad_request": 2}
 
 
+def test_answers_are_counted_by_class(client: Client, server: Server) -> None:
+    source = "def on_track(event, settings):\n    fetch(settings.url + event['properties']['path'])\n"
+    events = [track(path=path) for path in ("/ok", "/ok", "/nothing")]
+    deliver(client, "counted", source, events, settings={"url": server.url("")})
+    wait_until(lambda: client.show("counted")["responses"] == {"2xx": 2, "4xx": 1})
+
+
 def egress_pids(daemon: Daemon) -> list[int]:
     """Pids of the daemon's egress processes, the launcher's child first."""
     assert daemon.process is not None
