@@ -192,6 +192,10 @@ def _lock_securebits(jail: Jail) -> None:
 
 
 def _drop_capabilities(_jail: Jail) -> None:
+    drop_capabilities()
+
+
+def drop_capabilities() -> None:
     """Empty the bounding and ambient sets, then the permitted, effective and inheritable sets."""
     with contextlib.suppress(OSError):  # past the last one, or none to drop any with
         for capability in range(64):

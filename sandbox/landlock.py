@@ -7,15 +7,22 @@ stands in `COVERS`. Source of the numbers: `include/uapi/linux/landlock.h`.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandbox import kernel
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 CREATE_RULESET: Final = 444
+ADD_RULE: Final = 445
 RESTRICT_SELF: Final = 446
-"""Both numbers are the same on every architecture."""
+"""The numbers are the same on every architecture."""
+PATH_BENEATH: Final = 1
+READ_FILE: Final = 1 << 2
 VERSION_FLAG: Final = 1
 
 FILE_RIGHTS: Final = ((1, 13), (2, 14), (3, 15), (5, 16))
@@ -56,13 +63,33 @@ def covers(version: int) -> str:
     return f"ABI {version}: {', '.join(what for since, what in COVERS if version >= since)}"
 
 
-def restrict(version: int) -> None:
-    """From now on this process, which has `no_new_privs`, may do nothing that `version` knows. Raises `OSError`."""
-    ruleset = _Ruleset(
-        (1 << _latest(FILE_RIGHTS, version)) - 1, _latest(NET_RIGHTS, version), _latest(SCOPES, version)
-    )
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"  # packed, as the kernel's is
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+
+def restrict(version: int, *, readable: Iterable[str] = (), is_networked: bool = False) -> None:
+    """From now on this process, which has `no_new_privs`, may do nothing that `version` knows. Raises `OSError`.
+
+    But read the files `readable`, of which those that aren't there are left out, and use TCP if it `is_networked`.
+    """
+    network = 0 if is_networked else _latest(NET_RIGHTS, version)
+    ruleset = _Ruleset((1 << _latest(FILE_RIGHTS, version)) - 1, network, _latest(SCOPES, version))
     fd = kernel.syscall(CREATE_RULESET, ctypes.byref(ruleset), _latest(SIZES, version), 0)
     try:
+        for path in readable:
+            with contextlib.suppress(FileNotFoundError):
+                _grant(fd, path)
         kernel.syscall(RESTRICT_SELF, fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _grant(ruleset_fd: int, path: str) -> None:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rule = _PathBeneath(READ_FILE, fd)
+        kernel.syscall(ADD_RULE, ruleset_fd, PATH_BENEATH, ctypes.byref(rule), 0)
     finally:
         os.close(fd)

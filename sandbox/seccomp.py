@@ -249,6 +249,10 @@ class Program(NamedTuple):
 
 def assemble(machine: str) -> Program:
     """The tables as a program for `machine`. Raises `KeyError` for one that they don't know."""
+    return _program(machine, _ranges(machine))
+
+
+def _program(machine: str, ranges: list[tuple[int, tuple[_Line, ...]]]) -> Program:
     lines = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_IF_EQUAL, 1, 0, ARCHITECTURES[machine]),
@@ -256,10 +260,24 @@ def assemble(machine: str) -> Program:
         (_LOAD, 0, 0, _NUMBER_AT),
         (_IF_AT_LEAST, 0, 1, X32_BIT),
         (_RETURN, 0, 0, Verdict.KILL),
-        *_search(_ranges(machine)),
+        *_search(ranges),
     ]
     own = (at * _INSTRUCTION.size + _CONSTANT_AT for at, line in enumerate(lines) if line[3] == OWN_PID)
     return Program(b"".join(_INSTRUCTION.pack(*line[:3], line[3] & WORD) for line in lines), tuple(own))
+
+
+def assemble_denying(machine: str, spared: frozenset[str]) -> Program:
+    """A program for a process of ours, which may do what it likes but nothing of `KILLED`; of those the calls `spared` it may.
+
+    `io_uring` is refused and not punished: libuv tries it, and carries on without. Raises `KeyError` as `assemble` does.
+    """
+    treated: dict[int, tuple[_Line, ...]] = {}
+    for call in KILLED:
+        number = call.number(machine)
+        if number is not None and call.name not in spared:
+            verdict = Verdict.REFUSE if call.name.startswith("io_uring") else Verdict.KILL
+            treated[number] = (_end(verdict),)
+    return _program(machine, _runs(treated, (_end(Verdict.ALLOW),)))
 
 
 def _ranges(machine: str) -> list[tuple[int, tuple[_Line, ...]]]:
@@ -271,9 +289,15 @@ def _ranges(machine: str) -> list[tuple[int, tuple[_Line, ...]]]:
     for filtered in FILTERED:
         block = (*(line for check in filtered.checks for line in _check(check)), _end(filtered.then))
         treated.update(dict.fromkeys(_numbers((filtered.call,), machine), block))
-    ranges = [(0, treated.get(0, refuse))]
+    return _runs(treated, refuse)
+
+
+def _runs(
+    treated: dict[int, tuple[_Line, ...]], otherwise: tuple[_Line, ...]
+) -> list[tuple[int, tuple[_Line, ...]]]:
+    ranges = [(0, treated.get(0, otherwise))]
     for number in range(1, max(treated) + 2):
-        block = treated.get(number, refuse)
+        block = treated.get(number, otherwise)
         if block != ranges[-1][1]:
             ranges.append((number, block))
     return ranges

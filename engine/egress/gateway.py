@@ -230,6 +230,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
+    parent = os.getpid()
     launcher.send(b"ready")
     while True:
         message, fds, _, _ = socket.recv_fds(launcher, MESSAGE_BYTES, 1)
@@ -237,18 +238,18 @@ def main() -> NoReturn:
             os._exit(0)
         if os.fork() == 0:
             launcher.close()
-            _become_gateway(socket.socket(fileno=fds[0]), tls)
+            _become_gateway(socket.socket(fileno=fds[0]), tls, parent)
         os.close(fds[0])
 
 
-def _become_gateway(control_socket: socket.socket, tls: ssl.SSLContext) -> NoReturn:
+def _become_gateway(control_socket: socket.socket, tls: ssl.SSLContext, parent: int) -> NoReturn:
     async def run(layers: list[list[str]]) -> None:
         await Gateway(control_socket, find=lookup, tls=tls).serve(layers)
 
     status = 70
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        uvloop.run(run(confinement.enter()))
+        uvloop.run(run(confinement.enter(parent)))
         status = 0
     except BaseException:  # noqa: BLE001  whatever ends it is told to the log, and nothing runs on
         traceback.print_exc()
