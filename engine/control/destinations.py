@@ -72,14 +72,20 @@ class Destinations:
         stays as it is. Raises `FunctionRefused` or `UsageError`; then nothing has changed.
         """
         written = Code(source, filename, None if schema is None else parse_schema(schema))
-        async with self._functions.lock(name):
+        checked = self._limits(limits)
+
+        def planned() -> tuple[Destination | None, dict[str, Any]]:
             existing = self._registry.destinations.get(name)
             self._check_owner(existing, name)
             plan = self._planned(
                 existing, written.schema, name=name, settings=settings, filter_text=filter, sources=sources
             )
-            checked = self._limits(limits)
+            return existing, plan
+
+        async with self._functions.lock(name):
+            planned()  # what can be refused at once is
             loading = await self._functions.try_out(source, filename, checked)
+            existing, plan = planned()  # anew: others may have changed it meanwhile
             changes = _changes(existing, written, settings, checked, plan)
             answer = {
                 "name": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ import psutil
 import pytest
 from running import wait_until
 
+from engine.client import AsyncClient
 from engine.errors import Conflict, FunctionRefused, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -147,6 +150,41 @@ def test_changed_settings_reach_workers_that_run(client: Client) -> None:
     assert codes(client, "live", track(2)) == {"dropped": 1}
     client.destinations.update("live", settings={"stop": None})
     assert codes(client, "live", track(3)) == {"invalid_settings": 1}
+
+
+def test_a_change_made_while_a_version_is_tried_out_is_not_lost(daemon: Daemon, client: Client) -> None:
+    source = "SETTINGS = [{'label': 'Region'}]\n" + ECHO
+    client.deploy("overtaken", source, settings={"region": "eu"})
+    slow = "import time\ntime.sleep(1)\n" + source
+    with ThreadPoolExecutor() as pool, daemon.client() as other:
+        deploying = pool.submit(other.deploy, "overtaken", slow)
+        wait_until(lambda: any(worker["destination"] == "(trial)" for worker in client.workers()))
+        client.destinations.update("overtaken", settings={"region": "us"}, filter="exists userId")
+        assert deploying.result(30)["version"] == 2
+    shown = client.destinations.show("overtaken")
+    assert (shown["version"], shown["filter"], shown["settings"][0]["value"]) == (2, "exists userId", "us")
+
+
+def test_the_asynchronous_client_has_the_same_operations(daemon: Daemon, client: Client) -> None:
+    async def ask() -> tuple[Any, ...]:
+        async with AsyncClient(daemon.socket) as asynchronous:
+            await asynchronous.deploy("asked-async", ECHO)
+            await asynchronous.sources.create("asked-async")
+            await asynchronous.destinations.update("asked-async", sources=["asked-async"])
+            entries = [entry async for entry in asynchronous.audit()]
+            shown = await asynchronous.sources.show("asked-async")
+            return (
+                shown,
+                entries[-1]["action"],
+                await asynchronous.functions.list(),
+                await asynchronous.keys.show(),
+            )
+
+    shown, action, functions, keys = asyncio.run(ask())
+    assert shown == client.sources.show("asked-async")
+    assert action == "destination.update"
+    assert "asked-async" in {row["name"] for row in functions}
+    assert keys == client.keys.show()
 
 
 # --- Filters
