@@ -206,6 +206,15 @@ class Destination:
     sources: tuple[str, ...] = ()
     """Names of those that it is connected to."""
 
+    def runs_as(self, other: Destination) -> bool:
+        """Its workers can't tell the two apart."""
+        return (self.version, self.values, self.limits, self.filter) == (
+            other.version,
+            other.values,
+            other.limits,
+            other.filter,
+        )
+
     @property
     def sensitive(self) -> list[str]:
         """Settings whose values are secrets: those that the schema says, or without one all that are set."""

@@ -122,9 +122,11 @@ class Dispatcher:
     # --- Changes from outside
 
     def deploy(self, destination: Destination) -> None:
-        """A destination is new, or has a new version: its old workers finish what they hold and end."""
+        """A destination is new, or changed: its workers finish what they hold and end, unless nothing changed for them."""
         lane = self.lanes[destination.id]
-        lane.destination = destination
+        before, lane.destination = lane.destination, destination
+        if before is not destination and destination.runs_as(before):
+            return
         lane.mean_us, lane.deaths, lane.not_before = None, 0, 0.0
         self.gate.deploy(lane)
         for worker in list(lane.workers):

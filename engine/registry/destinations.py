@@ -194,7 +194,7 @@ class Destinations:
                 "UPDATE destination SET version = ?, is_pinned = ?, is_enabled = ?, filter = ?, limits = ?, deployed_ms = ? WHERE id = ?",
                 (version.number, is_pinned, is_enabled, filter_text, json.dumps(asdict(limits)), self._clock.now_ms(), existing.id),
             )  # fmt: skip
-            self._put_values(existing.id, version, values)
+            self._put_values(existing.id, version, values, existing)
             self._connect(existing.id, sources)
             self._audit.note("destination.update", existing.name, **detail)
         return self._again(existing.name)
@@ -207,7 +207,7 @@ class Destinations:
                 "UPDATE destination SET version = ?, is_pinned = ?, deployed_ms = ? WHERE id = ?",
                 (version.number, is_pinned, self._clock.now_ms(), existing.id),
             )
-            self._put_values(existing.id, version, values)
+            self._put_values(existing.id, version, values, existing)
         return self._again(existing.name)
 
     def _again(self, name: str) -> Destination:
@@ -222,17 +222,33 @@ class Destinations:
                 "INSERT INTO connection SELECT id, ? FROM source WHERE name = ?", (destination_id, name)
             )
 
-    def _put_values(self, destination_id: int, version: FunctionVersion, values: Mapping[str, Any]) -> None:
+    def _put_values(
+        self,
+        destination_id: int,
+        version: FunctionVersion,
+        values: Mapping[str, Any],
+        existing: Destination | None = None,
+    ) -> None:
+        """These and no others. Of an existing destination what stays the same stays sealed as it is."""
         harmless = {setting.name for setting in version.schema or () if not setting.sensitive}
-        self._db.execute("DELETE FROM setting WHERE destination_id = ?", (destination_id,))
-        for name, value in values.items():
-            data = msgpack.packb(value)
-            is_sealed = name not in harmless
-            if is_sealed:
-                data = self._keys.seal(destination_id, name, data)
-            self._db.execute(
-                "INSERT INTO setting VALUES(?, ?, ?, ?)", (destination_id, name, is_sealed, data)
-            )
+        packed = {name: msgpack.packb(value) for name, value in values.items()}
+        kept: set[str] = set()
+        if existing is not None:
+            before = {name: msgpack.packb(value) for name, value in self.open_values(existing).items()}
+            for value in existing.values:
+                is_same = packed.get(value.name) == before[value.name]
+                if is_same and value.is_sealed is (value.name not in harmless):
+                    kept.add(value.name)
+                else:
+                    where = (destination_id, value.name)
+                    self._db.execute("DELETE FROM setting WHERE destination_id = ? AND name = ?", where)
+        for name, data in packed.items():
+            if name not in kept:
+                is_sealed = name not in harmless
+                stored = self._keys.seal(destination_id, name, data) if is_sealed else data
+                self._db.execute(
+                    "INSERT INTO setting VALUES(?, ?, ?, ?)", (destination_id, name, is_sealed, stored)
+                )
 
     def remove(self, name: str) -> None:
         """Forget it; its function stays. Ids are never used again."""

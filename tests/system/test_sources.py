@@ -116,6 +116,24 @@ def test_a_connection_holds_from_the_next_event_on(client: Client) -> None:
     assert client.submit("turn-a", [track(3)], wait=True).by_code == {"delivered": 1}
 
 
+def test_connecting_a_source_costs_a_destination_no_worker(client: Client) -> None:
+    client.sources.create("late")
+    source = "SETTINGS = [{'label': 'Key', 'sensitive': True}]\n" + KEEPS
+    client.deploy("late-a", source, settings={"key": "a secret of it"})
+    client.submit("late-a", [track(1)], wait=True)
+
+    def workers() -> list[int]:
+        return [row["id"] for row in client.workers() if row["destination"] == "late-a"]
+
+    before = workers()
+    client.destinations.update("late-a", sources=["late"])
+    assert send(client, "late", track(2)).by_code == {"delivered": 1}
+    assert workers() == before != []
+    client.destinations.update("late-a", settings={"key": "another one"})
+    assert send(client, "late", track(3)).by_code == {"delivered": 1}
+    assert workers() != before
+
+
 def test_an_integrations_header_that_can_not_be_read_is_refused(client: Client) -> None:
     connect(client, "torn", a="")
     events = encode_events([track(1)])._replace(integrations={0: b"\xc1"})
