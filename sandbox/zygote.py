@@ -27,8 +27,11 @@ import msgpack
 
 from sandbox import jail, modules, probe, wire
 from sandbox.compiler import POLICY_KEY
+from sandbox.worker.eventloop import WorkerLoop
 from sandbox.worker.loop import Worker
 from sandbox.worker.pipe import Pipe
+from sandbox.worker.rehearsal import rehearse
+from sandbox.worker.ticker import Ticker
 
 MESSAGE_BYTES_MAX: Final = 4096
 PIPES_A_SPARE: Final = 4
@@ -42,12 +45,18 @@ class Zygote:
         self._room = room
         self._ids: dict[int, int] = {}
         self._trim = _malloc_trim()
+        self._ticker = Ticker()
+        self._loop = WorkerLoop()
 
     def serve(self) -> NoReturn:
         """Prove the jail, say hello, then fork on request and report those that ended, until the supervisor is gone."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        # Workers inherit these: to take a signal costs each of them more pages than it is worth.
+        self._ticker.install()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        rehearse(self._ticker)
         gc.collect()
         gc.freeze()
         rows = probe.run(self._room)
@@ -119,7 +128,7 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             keep = [to_worker[0], from_worker[1], to_worker_http[0], from_worker_http[1]]
-            _become_worker(self._room, keep, page, self._trim)
+            _become_worker(self._room, keep, page, loop=self._loop, ticker=self._ticker, trim=self._trim)
         self._ids[pid] = worker_id
         pidfd = os.pidfd_open(pid)
         theirs = [to_worker[1], from_worker[0], to_worker_http[1], from_worker_http[0]]
@@ -129,19 +138,22 @@ class Zygote:
         page.close()
 
 
-def _become_worker(room: jail.Jail, keep: list[int], page: mmap.mmap, trim: Any) -> NoReturn:
-    """In the child: a loop of its own, then the jail, then the worker's loop. Never returns."""
+def _become_worker(
+    room: jail.Jail, keep: list[int], page: mmap.mmap, *, loop: WorkerLoop, ticker: Ticker, trim: Any
+) -> NoReturn:
+    """In the child: a loop with descriptors of its own, then the jail, then the worker's loop. Never returns."""
     status = 70
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         modules.reseed()
-        room.keep = tuple(keep)
-        # The loop's own descriptors are made after the others are closed, and kept.
-        loop, epoll = jail.lock_worker(room, lambda: (asyncio.SelectorEventLoop(), select.epoll()))
+        room.keep = (*keep, *loop.descriptors())
+        # The descriptors of both are made after the others are closed, and kept.
+        _, epoll = jail.lock_worker(room, lambda: (loop.renew(), select.epoll()))
         asyncio.set_event_loop(loop)
-        Worker(Pipe(keep[0], keep[1]), (keep[2], keep[3]), epoll, memoryview(page), trim=trim).serve(loop)
+        worker = Worker(
+            Pipe(keep[0], keep[1]), (keep[2], keep[3]), epoll, memoryview(page), ticker=ticker, trim=trim
+        )
+        worker.serve(loop)
     finally:
         os._exit(status)
 

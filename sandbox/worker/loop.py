@@ -22,14 +22,15 @@ from sandbox.worker.plain import PlainLoop
 from sandbox.worker.report import Report
 from sandbox.worker.reserve import Reserve
 from sandbox.worker.runners import Runners
-from sandbox.worker.ticker import Ticker
 
 if TYPE_CHECKING:
     import asyncio
     import select
     from collections.abc import Callable
 
-_WARM_UP: Final = compile_source(
+    from sandbox.worker.ticker import Ticker
+
+WARM_UP: Final = compile_source(
     "def on_track(event, settings):\n"
     "    name = f'{settings.prefix}.{event[\"type\"]}'\n"
     "    return {name: {key: value for key, value in event.get('properties', {}).items() if value is not None}}\n",
@@ -47,6 +48,7 @@ class Worker:
         epoll: select.epoll,
         page: memoryview,
         *,
+        ticker: Ticker,
         trim: Callable[[int], int] | None = None,
     ) -> None:
         """`http_fds` lead from and to the egress, `epoll` waits for them; `page` is shared with the supervisor; `trim` gives memory back."""
@@ -54,7 +56,7 @@ class Worker:
         self._page = page[: wire.PAGE_BYTES].cast("Q")
         self._trim = trim
         self._scope = Scope()
-        self._ticker = Ticker()
+        self._ticker = ticker
         self._reserve = Reserve()
         self._channel = LINK.channel = Channel(*http_fds, epoll, self._page, self._ticker.hold)
         self._names: dict[str, object] = {}
@@ -65,13 +67,12 @@ class Worker:
 
     def serve(self, loop: asyncio.AbstractEventLoop) -> NoReturn:
         """Run until the supervisor says stop or is gone. `loop` was made after the fork and isn't running."""
-        self._ticker.install()
-        self._warm_up()
+        self.warm_up()
         self._pipe.send(wire.Ready(POLICY_KEY))
         while True:
             self._pipe.set_waiting(True)
             while self._runners is None:
-                self._take(loop)
+                self.take(loop)
             self._pipe.set_waiting(False)
             try:
                 loop.run_until_complete(self._serve_async(self._runners, loop))
@@ -80,13 +81,13 @@ class Worker:
             self._runners = None
             self._forget()
 
-    def _warm_up(self) -> None:
+    def warm_up(self) -> None:
         """Run a small function once, so that the pages it takes are this process's own before an event waits for them.
 
         Without a full collection: that alone would copy 0.7 MiB of the zygote's memory.
         """
         CURRENT.set(Invocation(is_async=False, console_bytes=wire.CONSOLE_BYTES_MAX))
-        names = execute(_WARM_UP, scope=self._scope.names())
+        names = execute(WARM_UP, scope=self._scope.names())
         callbacks, table = handler.find_handlers(names)
         event = msgpack.unpackb(msgpack.packb({"type": "track", "properties": {"a": 1.5, "b": None}}))
         settings = Settings({"prefix": "a"})
@@ -100,7 +101,8 @@ class Worker:
 
     # --- Without a module, or with one of `def` handlers
 
-    def _take(self, loop: asyncio.AbstractEventLoop) -> None:
+    def take(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read what arrives, or deal with the next frame of what has."""
         frame = self._pipe.next()
         if frame is None:
             self._pipe.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from sandbox import wire
+from sandbox.worker.masking import Mask
 from sandbox.worker.report import Report
 from sandbox.worker.reserve import Reserve
 from sandbox.worker.ticker import Hold, Ticker
@@ -48,7 +49,7 @@ def test_a_tick_that_comes_just_before_outcomes_are_sent_sends_them_instead() ->
 
     ticked: list[bool] = []
     sent = Sent()
-    report = Report(cast("Pipe", sent), TickBefore(), "function.py", Reserve())
+    report = Report(cast("Pipe", sent), TickBefore(), "function.py", reserve=Reserve(), mask=Mask([]))
     report.delivered(1, 3)
     report.delivered_one(7)
     report.flush()
