@@ -163,7 +163,7 @@ class Assigner:
 
     def _give(self, lane: Lane, worker: Worker) -> bool:
         room = self._room(lane)
-        if not room or not lane.ready_events:
+        if not room or not lane.ready_events or worker.is_full:
             return False
         if worker.state is WorkerState.SUSPENDED:
             self._load(lane, worker, self._open_settings(lane.destination))

@@ -124,9 +124,11 @@ class Pool:
                 await self._another_spare()
 
     async def next_spare(self, timeout_s: float = 10.0) -> Worker:
-        """`take_spare`, as soon as there is one. Raises `Unavailable` if that takes too long."""
+        """`take_spare`, as soon as there is one; the idlest worker makes room. Raises `Unavailable` if that takes too long."""
         async with self._in_time(timeout_s):
             while (worker := self.take_spare()) is None:
+                if not self.has_slot():
+                    self.stop_idlest()
                 await self._another_spare()
         return worker
 
@@ -218,7 +220,8 @@ class Pool:
             self._requested.add(worker_id)
             self.generations.request_fork(worker_id)
 
-    def _announce_spare(self) -> None:
+    def _announce_capacity(self) -> None:
+        """A spare became ready, or a slot free."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -242,7 +245,7 @@ class Pool:
         if frame.policy_key != self.policy_key:
             worker.kill("crashed", "the worker names another policy than its zygote", is_attack=True)
             return
-        self._announce_spare()
+        self._announce_capacity()
 
     def worker_exited(self, worker_id: int, kind: str, number: int) -> None:
         """A worker is dead."""
@@ -256,8 +259,7 @@ class Pool:
         self.deaths[f"{kind} {number}"] = self.deaths.get(f"{kind} {number}", 0) + 1
         worker.exited(kind, number)
         self._refill()
-        if self.listener:
-            self.listener.capacity_changed()
+        self._announce_capacity()
 
     def workers_lost(self, worker_ids: list[int]) -> None:
         """They died with their zygote. All are forgotten first, so that none is given what another held."""
