@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
 
 from sandbox import wire
+from sandbox.runtime.context import Invocation
+from sandbox.worker.loading import Module
 from sandbox.worker.masking import Mask
+from sandbox.worker.plain import PlainLoop
 from sandbox.worker.report import Report
 from sandbox.worker.reserve import Reserve
-from sandbox.worker.ticker import Hold, Ticker
+from sandbox.worker.ticker import TICK_S, Hold, Ticker
 
 if TYPE_CHECKING:
     from sandbox.worker.pipe import Pipe
@@ -55,3 +59,16 @@ def test_a_tick_that_comes_just_before_outcomes_are_sent_sends_them_instead() ->
     report.flush()
     assert ticked
     assert sorted(sent.numbers) == [1, 2, 3, 7]
+
+
+def test_ten_milliseconds_after_it_began_a_worker_has_said_what_has_ended() -> None:
+    hold, sent = Hold(), Sent()
+    report = Report(cast("Pipe", sent), hold, "function.py", reserve=Reserve(), mask=Mask([]))
+    page = memoryview(bytearray(wire.PAGE_BYTES)).cast("Q")
+    module = Module("function.py", 5.0, 1, 0, {}, {}, {}, [], [], None, Mask([]))
+    invocation = Invocation(is_async=False, console_bytes=0)
+    plain = PlainLoop(module, report, ticker=Ticker(), page=page, invocation=invocation)
+    page[0] = 5
+    assert plain._look(time.monotonic()) == ""
+    assert sent.numbers == [1, 2, 3, 4]
+    assert TICK_S <= 0.01
