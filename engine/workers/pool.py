@@ -274,7 +274,7 @@ class Pool:
 
     def egress_ready(self) -> None:
         """Workers can be bound."""
-        self._announce_spare()
+        self._announce_capacity()
 
     def egress_lost(self, worker_ids: list[int]) -> None:
         """Its process died: workers that it served can't go on, and what they hold runs again."""
