@@ -112,7 +112,7 @@ def handlers_nested(worker: Captured) -> None:
 
 
 def endless_loaded_logs(worker: Captured) -> None:
-    worker.loaded(logs=msgpack.packb(["x" * 1000] * 4_000))
+    worker.loaded(logs=msgpack.packb(["x" * 1000] * 100))
 
 
 def frame_of_8_mib_and_a_byte(worker: Captured) -> None:
