@@ -54,15 +54,12 @@ class Siege:
         self.daemon, self.neighbour = daemon, neighbour
         assert daemon.process is not None
         self.process = psutil.Process(daemon.process.pid)
-        self.bytes_before = self.process.memory_info().rss
+        self.bytes_before = self.peak_bytes()
 
     def peak_bytes(self) -> int:
-        """The most memory that the supervisor has had resident since `forget_peak`."""
+        """The most memory that the supervisor has had resident so far."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text("ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-
-    def forget_peak(self) -> None:
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", "ascii")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +69,6 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
     with Neighbour(daemon) as neighbour, daemon.client() as client:
         wait_until(lambda: len(neighbour.latencies_s) > 20)
         siege = Siege(daemon, neighbour)
-        siege.forget_peak()
         for attack in (*QUARANTINED, *CHARGED):
             limits = {"timeout_ms": 50 * TIMEOUT_MS if attack in PATIENT else TIMEOUT_MS, "concurrency": 1}
             client.deploy(attack, SOURCE, settings={"attack": attack}, limits=limits)
