@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import encodings
+import hashlib
 import importlib
 import pkgutil
 import random
@@ -119,6 +120,10 @@ WHITELIST: Final[dict[str, Entry]] = {
         "md5 sha1 sha224 sha256 sha384 sha512 sha3_224 sha3_256 sha3_384 sha3_512 blake2b blake2s shake_128 shake_256 new"
         " pbkdf2_hmac algorithms_available algorithms_guaranteed",
         "signatures",
+        {
+            name: frozenset(getattr(hashlib, name))
+            for name in ("algorithms_available", "algorithms_guaranteed")
+        },
     ),
     "hmac": Entry("new compare_digest digest HMAC", "signatures"),
     "base64": Entry(

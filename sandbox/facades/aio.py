@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sandbox.runtime.ending import first_ending, is_ending
+from sandbox.runtime.ending import first_ending, is_ending, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
@@ -88,6 +88,8 @@ class TaskGroup:
             await self._group.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
             ending = error if is_ending(error) else first_ending(group)
+            if ending is None and is_over():  # the cancellation, in whose place the group stands
+                ending = asyncio.CancelledError()
             if ending is None:
                 raise
             raise ending from None  # inside a group no `except` of the author would let it pass

@@ -7,6 +7,7 @@ may be held back by a `try`, a `finally`, a context manager or a task group; the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from sandbox.runtime.context import CURRENT
 from sandbox.runtime.errors import Fatal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Iterator
 
 _OVER: Final[set[asyncio.Task[Any]]] = set()
 """Tasks that were cancelled because their invocation is over. Empty nearly always, which is what makes asking cheap."""
@@ -58,6 +59,15 @@ def child_task(loop: asyncio.AbstractEventLoop, awaitable: Any, **options: Any) 
         invocation.children.add(task)
         task.add_done_callback(invocation.children.discard)
     return task
+
+
+def finish_generator(generator: AsyncGenerator[Any, Any]) -> None:
+    """The finalizer of async generators: one that is dropped cleans up in a task of the invocation that drops it.
+
+    The loop's own makes the task some time later, when another invocation may run.
+    """
+    with contextlib.suppress(RuntimeError):  # the loop isn't running any more
+        asyncio.get_running_loop().create_task(generator.aclose())
 
 
 async def _contained(awaitable: Awaitable[Any]) -> Any:

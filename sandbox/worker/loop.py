@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgpack
@@ -13,6 +14,7 @@ from sandbox.compiler import POLICY_KEY, compile_source, execute
 from sandbox.runtime import handler
 from sandbox.runtime.channel import Channel
 from sandbox.runtime.context import CURRENT, Invocation
+from sandbox.runtime.ending import finish_generator
 from sandbox.runtime.fetch import LINK
 from sandbox.runtime.scope import Scope
 from sandbox.runtime.settings import Settings, retire
@@ -169,6 +171,7 @@ class Worker:
     async def _serve_async(self, runners: Runners, loop: asyncio.AbstractEventLoop) -> None:
         """Until the module is to be forgotten."""
         self._suspended = loop.create_future()
+        sys.set_asyncgen_hooks(finalizer=finish_generator)
         self._take_arrived()
         loop.add_reader(self._pipe.read_fd, self._readable)
         self._channel.attach(loop)

@@ -1,0 +1,105 @@
+"""What an attempt to get out is, and the ways in which each is made.
+
+    unjailed    the same code as plain Python in a process of its own: it succeeds, so the test would see it succeed
+    engine      as a function of a real daemon: it does not
+
+An attempt is a source with `attempt()`, or with a handler where it matters that there are several invocations. What it
+returns (or prints) is its evidence; it has succeeded if `reveals` is found there.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Final
+
+CANARY: Final = "canary-5e1f0b"
+"""Stands in a file, and in the environment of the daemon and of the unjailed process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way out."""
+
+    name: str
+    source: str
+    """`@FILE@` is a file that holds the canary, `@FOLDER@` its folder, `@PORT@` a listener on loopback, `@PID@` a process
+    to be killed."""
+    reveals: str = CANARY
+    """A regular expression."""
+    events: int = 1
+    """Invocations in the same worker; the last one's evidence counts."""
+    witness: str = ""
+    """A second function whose evidence counts instead: what reached it. Unjailed it runs in the same process."""
+    is_ended: bool = False
+    """What ends an invocation comes after 50 ms: here it is to be held back."""
+    timeout_ms: int = 1_000
+    memory_mib: int = 128
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_function(self) -> str:
+        """The source as a function of the engine."""
+        return _with_handler(self.source)
+
+    def as_witness(self) -> str:
+        """The witness as a function of the engine."""
+        return _with_handler(self.witness)
+
+    def as_plain(self, *sources: str) -> str:
+        """Functions as plain Python, one after the other; `result` is the last one's evidence."""
+        runs = "".join(
+            f"exec(compile({source!r}, 'attempt.py', 'exec'), globals())\nresult = _run({self.events})\n"
+            for source in sources
+        )
+        return f"_DEADLINE_S = {0.05 if self.is_ended else 0}\n{_PLAIN}\n{runs}"
+
+
+def _with_handler(source: str) -> str:
+    source = textwrap.dedent(source)
+    if "def on_track" in source:
+        return source
+    wait = ("async ", "await ") if "async def attempt" in source else ("", "")
+    return f"{source}\n{wait[0]}def on_track(event, settings):\n    return {wait[1]}attempt()\n"
+
+
+_PLAIN: Final = """
+import asyncio, signal
+from sandbox.runtime.scope import Scope
+from sandbox.runtime.settings import Settings, retire
+globals().update(Scope().names())
+_printed = []
+def print(*values, **_): _printed.append(" ".join(map(str, values)))
+class _Deadline(BaseException): pass
+def _late(*_): raise _Deadline
+async def _bounded(awaitable):
+    task = asyncio.ensure_future(awaitable)
+    if _DEADLINE_S:
+        asyncio.get_running_loop().call_later(_DEADLINE_S, task.cancel)
+    return await task
+def _run(events):
+    evidence = []
+    loop = asyncio.SelectorEventLoop()
+    for n in range(events):
+        _printed.clear()
+        settings = Settings({"apiKey": "of this event"})
+        signal.signal(signal.SIGALRM, _late)
+        signal.setitimer(signal.ITIMER_REAL, _DEADLINE_S)
+        try:
+            answer = on_track({"type": "track", "event": "E", "n": n}, settings)
+            if hasattr(answer, "__await__"):
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                answer = loop.run_until_complete(_bounded(answer))
+            evidence = [answer]
+        except Exception as error:
+            evidence = [f"raised {error!r}"]
+        except _Deadline:
+            evidence = ["ended"]
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if n < events - 1:
+            retire(settings)
+        evidence += _printed
+    return " ".join(map(str, evidence))
+"""
+"""The engine's own names, with nothing between them and the code; a deadline that raises, as the engine's does."""
