@@ -37,11 +37,9 @@ class _Formatter(string.Formatter):
         for is_attribute, name in rest:
             if is_attribute:
                 reason = attribute_refusal(name)
-                if reason or name in FORMATS:
-                    raise AttributeError(
-                        f"a format string can't read the attribute {name}: {reason or 'it formats again'}"
-                    )
-                value = getattr(value, mangle(name))
+                if reason:
+                    raise AttributeError(f"a format string can't read the attribute {name}: {reason}")
+                value = format_guard(value, name) if name in FORMATS else getattr(value, mangle(name))
             else:
                 value = value[name]
         return value, first
@@ -272,7 +270,8 @@ def members_guard(value: Any) -> Any:
 
 
 FORMAT, WRITE, SET, GET, HAS = "<format>", "<write>", "<set>", "<get>", "<has>"
-TYPE_NAME, KEYWORDS, INIT, MEMBERS, ANNOTATION = (
+TYPE, TYPE_NAME, KEYWORDS, INIT, MEMBERS, ANNOTATION = (
+    "<type>",
     "<type name>",
     "<keywords>",
     "<init>",
@@ -291,6 +290,7 @@ GUARDS: Final[dict[str, object]] = {
     SET: set_guard,
     GET: get_guard,
     HAS: has_guard,
+    TYPE: type_guard,
     TYPE_NAME: type_name,
     KEYWORDS: keyword_guard,
     INIT: init_guard,

@@ -213,7 +213,7 @@ WHITELIST: Final[dict[str, Entry]] = {
     ),
     "http": Entry("HTTPStatus HTTPMethod", "names of status codes"),
     "logging": Entry(
-        "getLogger debug info warning error critical exception log DEBUG INFO WARNING ERROR CRITICAL",
+        "getLogger basicConfig debug info warning error critical exception log DEBUG INFO WARNING ERROR CRITICAL",
         "goes to the console",
         logs.NAMES,
     ),
@@ -278,7 +278,7 @@ _FUNCTION_STUBS: Final[dict[str, Any]] = {
 """For annotations, which are stripped: importing them works, and little else."""
 SUBSTITUTES: Final = {
     "os": "settings hold what would be in the environment; there are no files",
-    "sys": "there is nothing to learn of the process here",
+    "sys": "print and console.error stand for its outputs; there is nothing to learn of the process here",
     "aiohttp": "use await fetch(url, method=…, json=…)",
     "urllib.request": "use fetch(url, method=…, json=…)",
     "http.client": "use fetch(url, method=…, json=…)",
@@ -306,6 +306,12 @@ SUBSTITUTES: Final = {
     "lodash": "use itertools, functools and comprehensions",
     "crypto": "use hashlib, hmac and secrets",
     "asyncio.create_task": "use asyncio.TaskGroup or asyncio.gather",
+    "asyncio.ensure_future": "use asyncio.TaskGroup or asyncio.gather",
+    "asyncio.as_completed": "use asyncio.gather",
+    "asyncio.wait": "use asyncio.gather, or asyncio.timeout around it",
+    "asyncio.to_thread": "call it as it is, or make it `async def`; there are no threads",
+    "asyncio.get_running_loop": "use time.monotonic for its clock, asyncio.gather and asyncio.TaskGroup for its tasks",
+    "asyncio.get_event_loop": "make the handler `async def`",
     "asyncio.run": "make the handler `async def`",
     "operator.attrgetter": "use a lambda: lambda x: x.name",
     "operator.methodcaller": "use a lambda: lambda x: x.method()",
@@ -314,7 +320,6 @@ SUBSTITUTES: Final = {
     "string.Formatter": "use f-strings or str.format",
     "dataclasses.make_dataclass": "write the class",
     "typing.get_type_hints": "annotations are stripped; use a table of your own",
-    "logging.basicConfig": "leave it out; log lines go to the console as they are",
 }
 
 
@@ -416,7 +421,7 @@ def importer(scope: dict[str, object]) -> Callable[..., View]:
         if level == 0 and name in {"engine", "engine.function"}:
             return function if fromlist and name == "engine.function" else package
         if level or (name not in WHITELIST and name not in PACKAGES):
-            raise ImportError(f"the module {name} is not available: {substitute(name)}")
+            raise ModuleNotFoundError(f"the module {name} is not available: {substitute(name)}", name=name)
         return _view(name) if fromlist or "." not in name else _view(name.split(".", maxsplit=1)[0])
 
     return import_module

@@ -48,14 +48,15 @@ _OPERATORS: Final = (
     " copy missing class_getitem fspath"
 )
 READABLE_DUNDERS: Final = frozenset(
-    f"__{name}__" for name in f"{_OPERATORS} post_init name doc match_args".split()
+    f"__{name}__"
+    for name in f"{_OPERATORS} post_init name qualname module doc match_args cause context".split()
 )
 """What may be read of anything: methods and texts that lead nowhere."""
 SUPER_DUNDERS: Final = READABLE_DUNDERS | {"__init__", "__new__", "__init_subclass__", "__format__"}
 """What may be read of `super()`. Not `__set_name__` and `__get__`: called with data they reach an object's `__dict__`."""
-CLASS_DUNDERS: Final = (SUPER_DUNDERS - {"__name__"}) | frozenset(
-    ["__getattr__", "__get__", "__set__", "__delete__", "__set_name__", "__slots__"]
-)
+CLASS_DUNDERS: Final = (
+    SUPER_DUNDERS - {"__name__", "__qualname__", "__module__", "__cause__", "__context__"}
+) | frozenset(["__getattr__", "__get__", "__set__", "__delete__", "__set_name__", "__slots__"])
 """What a class may define. Not `__class__`, `__del__`, `__reduce__`, `__getattribute__`: libraries trust those; nor
 `__deepcopy__`: its memo collects the insides of what is copied."""
 GUARDED_METHODS: Final = frozenset({"__exit__", "__aexit__", "__getattr__"})

@@ -68,6 +68,7 @@ class Policy(RestrictingNodeTransformer):
         self._imports: dict[str, str] = {}
         self._scopes: list[str] = ["module"]
         self._classes: list[str] = [""]
+        self._optional = 0
 
     def refuse(self, node: ast.AST, rule: str, message: str, remedy: str) -> None:
         """Note a refusal and go on, so that an author sees all of them at once."""
@@ -410,6 +411,12 @@ class Policy(RestrictingNodeTransformer):
 
     # --- Statements
 
+    def visit_If(self, node: ast.If) -> ast.AST:
+        """`if TYPE_CHECKING:` is for type checkers: what it imports need not exist here, since annotations go too."""
+        if isinstance(node.test, ast.Name | ast.Attribute) and _last(node.test) == "TYPE_CHECKING":
+            node.body = [ast.copy_location(ast.Pass(), node)]
+        return self._plain(node)
+
     def visit_Try(self, node: ast.Try) -> ast.AST:
         """What ends an invocation passes every handler, and no `finally` swallows it."""
         for statement in node.finalbody:
@@ -420,7 +427,12 @@ class Policy(RestrictingNodeTransformer):
                     f"{type(leaver).__name__.lower()} in finally would swallow errors",
                     "move it behind the try statement",
                 )
-        self._plain(node)
+        is_optional = any(_catches_import_error(handler.type) for handler in node.handlers)
+        self._optional += is_optional
+        node.body = self._visit_body(node.body)
+        self._optional -= is_optional
+        node.handlers = [self.visit(handler) for handler in node.handlers]
+        node.orelse, node.finalbody = self._visit_body(node.orelse), self._visit_body(node.finalbody)
         if node.handlers:
             handler = self._handler(node.handlers[0], guards.ENDINGS, ast.Raise())
             node.handlers.insert(0, handler)
@@ -466,12 +478,12 @@ class Policy(RestrictingNodeTransformer):
                 node, "refused-import", "there are no packages to import from", "put all code into one module"
             )
             return node
-        if self._check_module(node, node.module):
+        is_known = self._check_module(node, node.module)
+        if is_known or self._optional:
             for alias in node.names:
-                visible = modules.visible_names(node.module)
                 if alias.name == "*":
                     self.refuse(node, "import-star", "import * is not available", "name what you need")
-                elif alias.name not in visible:
+                elif is_known and not self._optional and alias.name not in modules.visible_names(node.module):
                     self.refuse(
                         node,
                         "refused-import",
@@ -485,6 +497,8 @@ class Policy(RestrictingNodeTransformer):
     def _check_module(self, node: ast.AST, name: str) -> bool:
         if name in modules.WHITELIST or name in modules.PACKAGES:
             return True
+        if self._optional:  # the importer refuses it, as the author expects
+            return False
         self.refuse(node, "refused-import", f"the module {name} is not available", modules.substitute(name))
         return False
 
@@ -514,9 +528,20 @@ class Policy(RestrictingNodeTransformer):
         return self._visit_capture(node, "rest")
 
 
-_GUARDED_READS: Final = {"__init__": guards.INIT, "__members__": guards.MEMBERS}
+def _catches_import_error(kind: ast.expr | None) -> bool:
+    names = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+    return any(
+        isinstance(name, ast.Name) and name.id in {"ImportError", "ModuleNotFoundError"} for name in names
+    )
+
+
+def _last(node: ast.Name | ast.Attribute) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr
+
+
+_GUARDED_READS: Final = {"__init__": guards.INIT, "__members__": guards.MEMBERS, "__class__": guards.TYPE}
 _ALLOWED: Final = (
-    "Await AsyncFor AsyncWith With For While Delete Return Expr Constant Yield YieldFrom Starred Assert Raise If IfExp"
+    "Await AsyncFor AsyncWith With For While Delete Return Expr Constant Yield YieldFrom Starred Assert Raise IfExp"
     " JoinedStr FormattedValue ListComp SetComp DictComp GeneratorExp comprehension Match match_case MatchValue"
     " MatchSingleton MatchSequence MatchOr withitem keyword Pass Break Continue Subscript NamedExpr List Tuple"
     " Dict Set Slice BinOp UnaryOp BoolOp Compare Load Store Del And Or"

@@ -33,7 +33,7 @@ BUILTIN_REMEDIES: Final = {
 }
 """Builtins that aren't there, and what to use instead."""
 ATTRIBUTE_REMEDIES: Final = {
-    "__class__": "use type(x).__name__, or isinstance",
+    "__class__": "use type(x), or isinstance",
     "__dict__": "use a dict, or dataclasses.asdict",
     "__annotations__": "annotations are stripped here; use a table of your own",
     "__setattr__": "write x.name = value, or object.__setattr__(self, 'name', value) with the name written out",
@@ -41,6 +41,14 @@ ATTRIBUTE_REMEDIES: Final = {
     "add_done_callback": "await it, or use asyncio.gather",
     "no_cache": "use ZoneInfo(key)",
     "obj": "call it something else, for example `item`",
+}
+_METHOD_REMEDIES: Final = {
+    "__setattr__": "use @dataclass(frozen=True), or properties",
+    "__delattr__": "use @dataclass(frozen=True), or properties",
+    "__getattribute__": "define __getattr__, which is asked for what is missing",
+    "__del__": "use a with statement, or try and finally",
+    "__deepcopy__": "define __copy__, or a method of your own",
+    "__class__": "use type(self), or isinstance",
 }
 GUIDE: Final = "the author's guide lists what there is"
 
@@ -105,6 +113,8 @@ def dunder_remedy(name: str, scope: str) -> str:
         return f'write {name} = ("a", "b") in the class body'
     if name in GUARDED_METHODS and scope == "class":
         return f"write it with def {name}"
+    if scope == "class" and name in _METHOD_REMEDIES:
+        return _METHOD_REMEDIES[name]
     if scope == "class":
         return "leave it out; a class may define the usual special methods, " + GUIDE
     return "choose another name" if scope != "read" else "leave it out"

@@ -68,6 +68,7 @@ class Logger:
 _ROOT: Final = Logger()
 
 NAMES: Final[dict[str, Any]] = {
+    "basicConfig": lambda **_options: None,  # all lines go to the console as they are
     "getLogger": lambda name="root": Logger(str(name)),
     "log": _ROOT.log,
     "debug": _ROOT.debug,

@@ -90,7 +90,8 @@ def as_plain_python(unjailed: subprocess.Popen[str], prizes: Prizes) -> Callable
         sources = [attempt.as_function(), *([attempt.as_witness()] if attempt.witness else [])]
         assert unjailed.stdin is not None
         assert unjailed.stdout is not None
-        unjailed.stdin.write(json.dumps(prizes.put_into(attempt.as_plain(*sources))) + "\n")
+        request = [prizes.put_into(attempt.as_plain(*sources)), attempt.patience_s]
+        unjailed.stdin.write(json.dumps(request) + "\n")
         unjailed.stdin.flush()
         return str(json.loads(unjailed.stdout.readline()))
 
@@ -111,6 +112,8 @@ def as_function(trials: Client, prizes: Prizes) -> Callable[[Attempt], str]:
                     settings={"apiKey": "of this event"},
                     limits={"timeout_ms": attempt.timeout_ms, "memory_mib": attempt.memory_mib},
                 )
+                if attempt.ends_as:
+                    assert (results[-1].error or {}).get("code") == attempt.ends_as
                 shown = " ".join([str(results[-1].result), *(line["message"] for line in results[-1].logs)])
         return shown
 

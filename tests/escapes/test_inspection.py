@@ -164,7 +164,7 @@ ATTEMPTS = [
     ),
     Attempt(
         "the stack by inspect",
-        "import inspect\ndef attempt(): return str(inspect.stack()[0].frame)",
+        "import inspect\ndef attempt(): return str(inspect.currentframe().f_back)",
         "<frame at",
     ),
     Attempt(

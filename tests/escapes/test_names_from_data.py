@@ -122,11 +122,10 @@ ATTEMPTS = [
                 @dataclass
                 class A:
                     x: int = Source()
-            except NameError as error:
-                return f"ran: {error}"
-            return seen
+            except SyntaxError as error:  # the library compiled it
+                return error.text
         """,
-        "ran",
+        "seen.append",
     ),
     Attempt(
         "update_wrapper that copies what it is told to",

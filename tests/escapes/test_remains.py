@@ -34,8 +34,8 @@ ATTEMPTS = [
             ),
             (
                 "a shared library",
-                "import ctypes\ndef attempt(): return str(ctypes.CDLL('libc.so.6'))",
-                "CDLL 'libc",
+                "import ctypes\ndef attempt(): return str(ctypes.CDLL('libanl.so.1'))",
+                "CDLL 'libanl",
             ),
             (
                 "a library's data",

@@ -1,6 +1,7 @@
 """Run plain sources, each in a fork of this process, bounded in time and memory: the control of an attempt.
 
-A line of standard input is a source, as JSON; one of standard output is what its `result` was.
+A line of standard input is a source and its seconds, as JSON; one of standard output is what its `result` was, or that
+it was still running.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ import time
 
 import sandbox.modules  # what a worker has imported, too
 
-TIME_S = 5.0
 ADDRESS_SPACE_BYTES = 4 * 1024**3
 OUTPUT_BYTES_MAX = 1024 * 1024
 
 
-def run(source: str) -> str:
+def run(source: str, time_s: float) -> str:
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -31,8 +31,11 @@ def run(source: str) -> str:
         finally:
             os._exit(0)
     os.close(write_fd)
-    output, deadline = b"", time.monotonic() + TIME_S
-    while select.select([read_fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    output, deadline = b"", time.monotonic() + time_s
+    while True:
+        if not select.select([read_fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            output += b" still running"
+            break
         data = os.read(read_fd, 65536)
         if not data:
             break
@@ -59,7 +62,7 @@ def main() -> None:
     sandbox.modules.preload()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(run(json.loads(line))) + "\n")
+        sys.stdout.write(json.dumps(run(*json.loads(line))) + "\n")
         sys.stdout.flush()
 
 

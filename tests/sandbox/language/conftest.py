@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import textwrap
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,3 +75,22 @@ def finish() -> Callable[[Any], Any]:
         return asyncio.run(wait(result)) if inspect.isawaitable(result) else result
 
     return run
+
+
+@pytest.fixture
+def same(
+    load: Callable[..., dict[str, Any]], finish: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], None]:
+    """Run a source's `main` under the policy and as plain Python, and ask that both answer the same."""
+
+    def compare(source: str) -> None:
+        source = textwrap.dedent(source)
+        plain = types.ModuleType("function")
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "function", plain)
+            exec(compile(source, "plain.py", "exec", dont_inherit=True), plain.__dict__)
+            expected = finish(plain.main())
+        answer = finish(load(source)["main"]())
+        assert repr(answer) == repr(expected)  # objects of a class that was made twice are never equal
+
+    return compare

@@ -92,7 +92,6 @@ FAILS = {
     "format by the class": "str.format('{0.__class__}', 1)",
     "format_map by the class": "str.format_map('{x.__class__}', {'x': 1})",
     "format handed on": "list(map(str.format, ['{0.__class__}'], [1]))",
-    "format of formats": "'{0.format}'.format('{0.__class__}')",
     "format of a str subclass": "class S(str): pass\nS('{0.__class__}').format(1)",
     "format by super": "class S(str):\n    def f(self): return super().format(1)\nS('{0.__class__}').f()",
     "format by super of a class": "class S(str): pass\nsuper(S, S).format('{0.__class__}', 1)",

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import modules
 from sandbox.compiler import POLICY_KEY, CompileRefused, Diagnostic, compile_source, render
+from sandbox.policy import REFUSALS_MAX
 
 Refused = Callable[[str], tuple[Diagnostic, ...]]
 
@@ -37,13 +38,20 @@ CASES = [
     ("__import__('os')\n", 1, 1, "dunder-name", "leave it out"),
     ("print(__builtins__)\n", 1, 7, "dunder-name", "leave it out"),
     ("__builtins__ = {}\n", 1, 1, "dunder-name", "another name"),
-    ("x = ().__class__\n", 1, 5, "refused-attribute", "isinstance"),
+    ("x = ().__bases__\n", 1, 5, "refused-attribute", "guide"),
     ("x = (1).__dict__\n", 1, 5, "refused-attribute", "asdict"),
     ("def f(): pass\nf.__code__ = 1\n", 2, 1, "refused-attribute", "guide"),
     ("def g(): yield\nframe = g().gi_frame\n", 2, 9, "refused-attribute", "guide"),
     ("getattr(1, 'gi_frame')\n", 1, 1, "refused-attribute", "guide"),
     ("class M(metaclass=ABCMeta): pass\n", 1, 1, "metaclass", "inherit from Enum"),
-    ("class C:\n    def __del__(self): pass\n", 2, 5, "dunder-name", "usual special methods"),
+    ("class C:\n    def __del__(self): pass\n", 2, 5, "dunder-name", "with statement"),
+    ("class C:\n    def __reduce__(self): pass\n", 2, 5, "dunder-name", "usual special methods"),
+    ("class C:\n    def __setattr__(self, k, v): pass\n", 2, 5, "dunder-name", "frozen=True"),
+    ("class C:\n    __getattr__ = lambda *a: 1\n", 2, 5, "dunder-name", "def __getattr__"),
+    ("s.format += x\n", 1, 1, "refused-attribute", "write x.format ="),
+    ("match s:\n    case str(format=f): pass\n", 2, 10, "refused-attribute", "match the class alone"),
+    ("x = __build_class__\n", 1, 5, "dunder-name", "leave it out"),
+    ("import asyncio\nasyncio.as_completed([])\n", 2, 1, "refused-import", "gather"),
     ("class C:\n    __exit__ = lambda *a: True\n", 2, 5, "dunder-name", "def __exit__"),
     ("class C:\n    __slots__ = tuple('ab')\n", 2, 5, "literal-names", "write __slots__"),
     (
@@ -82,7 +90,7 @@ def test_a_refusal_names_place_rule_and_remedy(
 
 
 def test_all_refusals_are_found_at_once_in_order(refused: Refused) -> None:
-    rules = [(d.line, d.rule) for d in refused("import os\nx = open('a')\ny = x.__class__\nimport sys\n")]
+    rules = [(d.line, d.rule) for d in refused("import os\nx = open('a')\ny = x.__dict__\nimport sys\n")]
     assert rules == [
         (1, "refused-import"),
         (2, "refused-builtin"),
@@ -117,6 +125,11 @@ def test_a_refusal_travels_as_a_map(refused: Refused) -> None:
 def test_lines_are_counted_as_python_counts_them(refused: Refused) -> None:
     found = refused("x = 'a\\x0cb'\r\ny = '\u2028'\r\nimport os\r\n")[0]
     assert (found.line, found.source_line) == (3, "import os")
+
+
+def test_refusals_end_where_nobody_reads_on(refused: Refused) -> None:
+    """Each costs time to find a remedy for."""
+    assert len(refused("import requsts\n" * 50_000)) == REFUSALS_MAX
 
 
 @pytest.mark.parametrize(
