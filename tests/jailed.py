@@ -247,7 +247,12 @@ def _execute(read_fd: int, write_fd: int) -> None:
     sys.stdout = sys.stderr = _Output(write_fd)  # type: ignore[assignment]
     scope: dict[str, Any] = {"__name__": "attempt", "__builtins__": __builtins__}
     try:
-        exec(compile(data[HEAD.size :].decode("utf-8", "surrogatepass"), "attempt.py", "exec"), scope)
+        exec(
+            compile(
+                data[HEAD.size :].decode("utf-8", "surrogatepass"), "attempt.py", "exec", dont_inherit=True
+            ),
+            scope,
+        )
         if "result" in scope:
             _tell(write_fd, "returned", repr(scope["result"]))
     except BaseException as error:  # noqa: BLE001  an attempt may raise anything

@@ -1,7 +1,8 @@
-"""What an attempt to get out is, and the ways in which each is made.
+"""What an attempt to get out is, and the three ways in which each is made.
 
     unjailed    the same code as plain Python in a process of its own: it succeeds, so the test would see it succeed
     engine      as a function of a real daemon: it does not
+    jailed      as plain Python in a jailed worker: what it came for it doesn't get, or what it gets is of no use
 
 An attempt is a source with `attempt()`, or with a handler where it matters that there are several invocations. What it
 returns (or prints) is its evidence; it has succeeded if `reveals` is found there.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 CANARY: Final = "canary-5e1f0b"
 """Stands in a file, and in the environment of the daemon and of the unjailed process."""
@@ -27,6 +28,8 @@ class Attempt:
     to be killed."""
     reveals: str = CANARY
     """A regular expression."""
+    jailed: Literal["nothing", "useless"] = "useless"
+    """In the jail, without the language layer: it fails, or what it gets leads to no file, socket or process."""
     events: int = 1
     """Invocations in the same worker; the last one's evidence counts."""
     witness: str = ""
@@ -110,3 +113,24 @@ def _run(events):
     return " ".join(map(str, evidence))
 """
 """The engine's own names, with nothing between them and the code; a deadline that raises, as the engine's does."""
+
+SHOWN: Final = "\nshown\n"
+SHOW: Final = f"""
+import builtins
+builtins.print(result, {SHOWN!r}, sep="", end="")
+"""
+PROBES: Final = """
+def _probe(name, get):
+    try:
+        get()
+    except BaseException as error:
+        return
+    builtins.print("reached", name)
+import os, socket
+_probe("a file", lambda: builtins.open("@FILE@").read())
+_probe("the environment", lambda: os.environ["CANARY"])
+_probe("another process", lambda: os.kill(@PID@, 0))
+_probe("a process of its own", lambda: os._exit(0) if os.fork() == 0 else None)
+_probe("a socket", lambda: socket.create_connection(("127.0.0.1", @PORT@), 1).close())
+"""
+"""What an attempt would be made for. The last ones may cost a jailed worker its life."""

@@ -1,4 +1,4 @@
-"""The ways of `attempts`, shared by all families: one daemon, one process of controls a family."""
+"""The three ways of `attempts`, shared by all families: one daemon, one room, one process of controls a family."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from attempts import CANARY, Attempt
+from attempts import CANARY, PROBES, SHOW, SHOWN, Attempt
 from running import Daemon
 
 from engine.errors import FunctionRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from jailed import Room
 
     from engine.client import Client
 
@@ -116,5 +118,26 @@ def as_function(trials: Client, prizes: Prizes) -> Callable[[Attempt], str]:
                     assert (results[-1].error or {}).get("code") == attempt.ends_as
                 shown = " ".join([str(results[-1].result), *(line["message"] for line in results[-1].logs)])
         return shown
+
+    return run
+
+
+@pytest.fixture
+def in_the_jail(room: Room, prizes: Prizes) -> Callable[[Attempt], tuple[str, str]]:
+    """What an attempt shows in a jailed worker, and what was reached behind it."""
+
+    def run(attempt: Attempt) -> tuple[str, str]:
+        shown = reached = ""
+        for source in [attempt.as_function(), *([attempt.as_witness()] if attempt.witness else [])]:
+            probes = PROBES if attempt.jailed == "useless" else ""
+            ending = room.run(
+                prizes.put_into(attempt.as_plain(source) + SHOW + probes),
+                timeout_s=attempt.patience_s,
+                memory_mib=attempt.memory_mib,
+            )
+            shown, _, reached = ending.printed.partition(SHOWN)
+            if ending.death == "deadline":
+                shown += " still running"
+        return shown, reached
 
     return run

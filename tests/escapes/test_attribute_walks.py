@@ -9,11 +9,13 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 ATTEMPTS = [
@@ -45,10 +47,12 @@ ATTEMPTS = [
             found = found if found.__class__ is dict else found.__dict__
             return found["open"]("@FILE@").read()
         """,
+        jailed="nothing",
     ),
     Attempt(
         "builtins by the module of a builtin",
         "def attempt(): return len.__self__.open('@FILE@').read()",
+        jailed="nothing",
     ),
     Attempt(
         "a class whose constructor holds a module: warnings.catch_warnings",
@@ -57,6 +61,7 @@ ATTEMPTS = [
             found = [c for c in ().__class__.__base__.__subclasses__() if c.__name__ == "catch_warnings"]
             return found[0]()._module.__builtins__["open"]("@FILE@").read()
         """,
+        jailed="nothing",
     ),
     Attempt(
         "the environment by the globals of os._wrap_close",
@@ -65,6 +70,7 @@ ATTEMPTS = [
             found = [c for c in ().__class__.__base__.__subclasses__() if c.__name__ == "_wrap_close"]
             return found[0].__init__.__globals__["environ"]["CANARY"]
         """,
+        jailed="nothing",
     ),
     Attempt(
         "an importer among the classes",

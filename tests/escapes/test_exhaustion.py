@@ -6,11 +6,13 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 TIME = [
@@ -18,6 +20,7 @@ TIME = [
         name,
         source,
         "still running",
+        jailed="useless",
         timeout_ms=50,
         patience_s=0.5,
         ends_as="timeout",
@@ -40,7 +43,9 @@ TIME = [
     }.items()
 ]
 MEMORY = [
-    Attempt(name, source, "exhausted", timeout_ms=5_000, memory_mib=64, ends_as="memory_limit")
+    Attempt(
+        name, source, "exhausted", jailed="nothing", timeout_ms=5_000, memory_mib=64, ends_as="memory_limit"
+    )
     for name, source in {
         "a list": "import time\ndef attempt():\n    x = [0] * (40 * 1024 * 1024)\n    time.sleep(3)\n    return 'exhausted'",
         "a text doubled": "def attempt():\n    x = 'x' * 1024\n    while len(x) < 256 * 1024**2: x += x\n    return 'exhausted'",

@@ -6,17 +6,19 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 
 ATTEMPTS = [
-    Attempt(name, source, reveals)
+    Attempt(name, source, reveals, jailed="nothing")
     for name, source, reveals in [
         ("a file read", "def attempt(): return open('@FILE@').read()", "canary-5e1f0b"),
         (

@@ -6,11 +6,13 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 ATTEMPTS = [
@@ -30,6 +32,7 @@ ATTEMPTS = [
             g = (g.gi_frame.f_back.f_builtins for _ in [1])
             return [x for x in g][0]["open"]("@FILE@").read()
         """,
+        jailed="nothing",
     ),
     Attempt(
         "the frame of a coroutine",
@@ -184,6 +187,7 @@ ATTEMPTS = [
         def attempt(): return str([x for x in gc.get_objects() if getattr(x, "__name__", "") == "builtins"][:1])
         """,
         "<module 'builtins'",
+        jailed="nothing",
     ),
     Attempt(
         "the loop, by the future that a coroutine yields",

@@ -6,11 +6,13 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 ATTEMPTS = [
@@ -70,6 +72,7 @@ ATTEMPTS = [
             except SyntaxError as error: return str(error)
             except TypeError as error: return str(error)
         """,
+        jailed="nothing",
     ),
     Attempt(
         "annotations that are executed",
@@ -254,10 +257,11 @@ ATTEMPTS = [
         "import marshal\ndef attempt(): return str(marshal.loads(marshal.dumps(compile('1', 'x', 'eval'))))",
         "<code object",
     ),
-    Attempt("eval", "def attempt(): return eval('open(\"@FILE@\").read()')"),
+    Attempt("eval", "def attempt(): return eval('open(\"@FILE@\").read()')", jailed="nothing"),
     Attempt(
         "exec under another name",
         "run = exec\nfound = {}\ndef attempt():\n    run('x = open(\"@FILE@\").read()', found)\n    return found['x']",
+        jailed="nothing",
     ),
     Attempt(
         "compile",
@@ -279,6 +283,7 @@ ATTEMPTS = [
         "timeit",
         "import timeit\ndef attempt(): return str(timeit.timeit('print()', number=1) >= 0) + 'timed'",
         "timed",
+        jailed="nothing",
     ),
     Attempt(
         "an interpreter in the library",
@@ -290,5 +295,6 @@ ATTEMPTS = [
             return str(found["x"])
         """,
         "<module 'builtins'",
+        jailed="nothing",
     ),
 ]

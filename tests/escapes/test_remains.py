@@ -6,16 +6,18 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 ATTEMPTS = [
     *(
-        Attempt(name, source, reveals)
+        Attempt(name, source, reveals, jailed="nothing")
         for name, source, reveals in [
             (
                 "a module that is not loaded",

@@ -6,11 +6,13 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 ATTEMPTS = [
@@ -146,60 +148,70 @@ ATTEMPTS = [
         "a global of one function, looked for by another",
         "import html\nhtml.left = 'left by another'\ndef attempt(): return ''",
         "left by another",
+        jailed="nothing",
         witness="import html\ndef attempt(): return str(getattr(html, 'left', ''))",
     ),
     Attempt(
         "a value in the cache, looked for by another",
         "def attempt(): return cache.load('k', lambda: 'left by another') and ''",
         "left by another",
+        jailed="nothing",
         witness="def attempt(): return cache.load('k', lambda: 'nothing')",
     ),
     Attempt(
         "the state of randomness, known to another",
         "import random\ndef attempt():\n    random.seed(7)\n    return ''",
         "0.32383276483316237",
+        jailed="nothing",
         witness="import random\ndef attempt(): return str(random.random())",
     ),
     Attempt(
         "the precision of decimals, of another",
         "import decimal\ndef attempt():\n    decimal.getcontext().prec = 3\n    return ''",
         "^0.333$",
+        jailed="nothing",
         witness="import decimal\ndef attempt(): return str(decimal.Decimal(1) / 3)",
     ),
     Attempt(
         "the default context of decimals, of another",
         "import decimal\ndef attempt():\n    decimal.DefaultContext.prec = 4\n    decimal.setcontext(decimal.DefaultContext)\n    return ''",
         "^0.3333$",
+        jailed="nothing",
         witness="import decimal\ndef attempt(): return str(decimal.Decimal(1) / 3)",
     ),
     Attempt(
         "an abstract class that takes texts for mappings, for another",
         "from collections.abc import Mapping\nMapping.register(str)\ndef attempt(): return ''",
         "a mapping",
+        jailed="nothing",
         witness="from collections.abc import Mapping\ndef attempt(): return 'a mapping' if isinstance('', Mapping) else ''",
     ),
     Attempt(
         "the first day of the week, of another",
         "import calendar\ndef attempt():\n    calendar.setfirstweekday(6)\n    return ''",
         "6 first",
+        jailed="nothing",
         witness="import calendar\ndef attempt(): return f'{calendar.TextCalendar(calendar.firstweekday()).firstweekday} first'",
     ),
     Attempt(
         "a dialect registered, for another",
         "import csv\ncsv.register_dialect('odd', delimiter='|')\ndef attempt(): return ''",
         "odd",
+        jailed="nothing",
         witness="import csv\ndef attempt(): return str(csv.list_dialects())",
     ),
     Attempt(
         "an encoding of errors registered, for another",
         "import codecs\ncodecs.register_error('odd', lambda error: ('left by another', error.end))\ndef attempt(): return ''",
         "left by another",
+        jailed="nothing",
         witness="def attempt():\n    return str('\\u00e9'.encode('ascii', 'odd'))",
     ),
     Attempt(
         "an environment variable, for another",
         "import os\nos.environ['LEFT'] = 'left by another'\ndef attempt(): return ''",
         "left by another",
+        jailed="nothing",
         witness="import os\ndef attempt(): return str(os.environ.get('LEFT'))",
     ),
 ]

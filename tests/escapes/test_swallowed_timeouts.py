@@ -8,11 +8,13 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 SPIN = "def spin():\n    while True: pass\n"
@@ -201,7 +203,7 @@ ATTEMPTS = [
                 try:
                     async with asyncio.TaskGroup() as group:
                         group.create_task(work())
-                except ExceptionGroup: return "held"
+                except (ExceptionGroup, asyncio.CancelledError): return "held"
             """,
         "gather that returns what was raised": """
             import asyncio

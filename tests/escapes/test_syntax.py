@@ -6,11 +6,13 @@ from attempts import Attempt
 from ways import (
     test_it_fails_as_a_function,
     test_it_succeeds_in_plain_python,
+    test_it_wins_nothing_in_the_jail,
 )
 
 __all__ = [
     "test_it_fails_as_a_function",
     "test_it_succeeds_in_plain_python",
+    "test_it_wins_nothing_in_the_jail",
 ]
 
 ATTEMPTS = [
@@ -81,7 +83,9 @@ ATTEMPTS = [
         "def attempt(): return str((1).__\U0001d4ec\U0001d4f5\U0001d4ea\U0001d4fc\U0001d4fc__.__base__)",
         "<class 'object'>",
     ),
-    Attempt("letters of a builtin", "def attempt(): return \u1d49val('open(\"@FILE@\").read()')"),
+    Attempt(
+        "letters of a builtin", "def attempt(): return \u1d49val('open(\"@FILE@\").read()')", jailed="nothing"
+    ),
     Attempt(
         "a walk within an f-string", "def attempt(): return f'{().__class__.__base__}'", "<class 'object'>"
     ),

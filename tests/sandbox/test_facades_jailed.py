@@ -280,6 +280,10 @@ USES = {
         except dataclasses.FrozenInstanceError: pass
         """,
     "typing": "assert [@NAMES@]",
+    # What these call goes to the egress process, and has tests of its own.
+    "httpx": "assert [@NAMES@] and httpx.Client(base_url='http://a', timeout=1.0) and httpx.AsyncClient(timeout=httpx.Timeout(1.0))",
+    "requests": "assert [@NAMES@] and requests.Session().headers == {}",
+    "requests.exceptions": "assert [@NAMES@]",
     "csv": """
         import io
         class Mine(csv.Dialect):
