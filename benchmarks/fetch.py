@@ -98,7 +98,7 @@ def _load(client: Client, names: int, count: int) -> float:
     def submit(at: int) -> None:
         with Client(client.path) as own:
             for result in own.submit_many(
-                f"api{at}", (columns for _ in range(count // names // 100)), wait=True
+                f"api{at}", (columns for _ in range(count // names // 100)), wait=True, dedupe=False
             ):
                 delivered[at] += result.delivered
 
@@ -131,7 +131,7 @@ def _pairs(url: str) -> list[float]:
             pair: dict[bool, float] = {}
             for is_beside in (True, False) if at % 2 else (False, True):
                 if is_beside:
-                    client.submit("dead", reference_events(CONCURRENT))
+                    client.submit("dead", reference_events(CONCURRENT), dedupe=False)
                 pair[is_beside] = _load(client, 1, 4_000)
             ratios.append(pair[True] / pair[False])
         client.remove("dead", discard=True)
