@@ -48,7 +48,7 @@ TURN_S: Final = 0.1
 FAILING: Final = ("flaky", "hanging", "dying", "broken")
 SUBMIT_MAX: Final = 100
 SENDERS: Final = 4
-KINDS: Final = 5
+KINDS: Final = 6
 """Of faults; the shortest run has each once."""
 UNSEEN_MAX: Final = 200
 """Events a kill of the daemon may leave without a witness: a fifth of a second of the load."""
@@ -196,12 +196,21 @@ class FaultRun:
     # --- Faults
 
     def kill_zygote(self) -> None:
-        """The child of the launcher: all workers die with it."""
+        """All workers die with it."""
+        self._kill_child("sandbox.zygote")
+
+    def kill_egress(self) -> None:
+        """The workers that call through it end."""
+        self._kill_child("engine.egress")
+
+    def _kill_child(self, module: str) -> None:
+        """The child of the launcher of that name."""
         assert self._process is not None
-        for launcher in psutil.Process(self._process.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                for zygote in launcher.children():
-                    zygote.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for launcher in psutil.Process(self._process.pid).children():
+                if module in launcher.cmdline():
+                    for child in launcher.children():
+                        child.kill()
 
     def kill_workers(self) -> None:
         with Client(self._socket) as client:
@@ -243,6 +252,7 @@ class FaultRun:
                 kinds = [
                     self.kill_daemon,
                     self.kill_zygote,
+                    self.kill_egress,
                     self.kill_workers,
                     self.fill_disk,
                     self.slow_disk,

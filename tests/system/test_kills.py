@@ -40,7 +40,8 @@ def busy_workers(client: Client, name: str) -> list[int]:
 def zygote_of(daemon: Daemon) -> psutil.Process:
     """The child of the launcher: pid 1 of the workers' namespace."""
     assert daemon.process is not None
-    (launcher,) = psutil.Process(daemon.process.pid).children()
+    children = psutil.Process(daemon.process.pid).children()
+    (launcher,) = [child for child in children if "sandbox.zygote" in child.cmdline()]
     (zygote,) = launcher.children()
     return zygote
 
