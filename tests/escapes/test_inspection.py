@@ -199,7 +199,7 @@ ATTEMPTS = [
             waiting.close()
             return str(loop)
         """,
-        "EventLoop",
+        "Loop running",
     ),
     Attempt(
         "a task's coroutine and its frame",

@@ -217,7 +217,7 @@ ATTEMPTS = [
             copy.copy(queue)
             return taken
         """,
-        "EventLoop",
+        "Loop running",
     ),
     Attempt(
         "a __getattr__ that answers asyncio, and is handed the callback of a task",
