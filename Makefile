@@ -1,10 +1,11 @@
 # Bare `make` lists the targets. CI calls only these.
 PYTHON ?= python3
 BIN := .venv/bin
+OTHER_PYTHONS := 3.12 3.13
 STAMP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve format lint types imports test faults check bench
+.PHONY: help setup demo serve format lint types imports test test-on faults check bench
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +41,20 @@ imports: $(STAMP) ## the layers of the architecture
 test: $(STAMP) ## the test suite
 	$(BIN)/pytest
 
-faults: $(STAMP) ## ten minutes of killed processes, full and slow disks under load; SEED=N repeats a run
+faults: $(STAMP) ## other Pythons, then ten minutes of killed processes, full and slow disks; SEED=N repeats a run
+	@for version in $(OTHER_PYTHONS); do $(MAKE) -s test-on PYTHON_VERSION=$$version || exit 1; done
 	$(BIN)/python tests/faults/run.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
+test-on: ## the jail and the sandbox on another CPython: PYTHON_VERSION=3.12
+	@python=$$(ls -d $$HOME/.pyenv/versions/$(PYTHON_VERSION).*/bin/python 2>/dev/null | head -1); \
+	python=$${python:-$$(command -v python$(PYTHON_VERSION))}; \
+	test -n "$$python" || { echo "CPython $(PYTHON_VERSION) is not installed: not tested"; exit 0; }; \
+	test -e .venv-$(PYTHON_VERSION)/.ready -a .venv-$(PYTHON_VERSION)/.ready -nt requirements.lock || { \
+	  $$python -m venv .venv-$(PYTHON_VERSION) \
+	  && .venv-$(PYTHON_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
+	  && .venv-$(PYTHON_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
+	  && touch .venv-$(PYTHON_VERSION)/.ready; } || exit 1; \
+	echo "CPython $(PYTHON_VERSION)" && .venv-$(PYTHON_VERSION)/bin/pytest tests/sandbox tests/system/test_quarantine.py tests/system/test_replacement.py
 
 check: lint types imports test ## all that CI runs
 

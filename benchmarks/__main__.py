@@ -15,6 +15,7 @@ NAMES = (
     "floor",
     "throughput",
     "cold_start",
+    "isolation_cost",
     "memory_per_worker",
     "records",
     "routing",
