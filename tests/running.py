@@ -10,6 +10,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from engine.client import Client
@@ -33,6 +34,13 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
 def new_id() -> str:
     """A `messageId` that no event had before: an event with a known one is a duplicate, and isn't delivered."""
     return str(uuid.uuid4())
+
+
+def launchers_of(daemon: Daemon) -> list[psutil.Process]:
+    """Of zygotes: each has one child, pid 1 of its workers' namespace."""
+    assert daemon.process is not None
+    children = psutil.Process(daemon.process.pid).children()
+    return [child for child in children if "sandbox.zygote" in child.cmdline()]
 
 
 class Daemon:

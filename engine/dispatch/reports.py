@@ -94,7 +94,7 @@ class Reports:
         ]
         failed = sum(ending.code in FAILED_CODES for ending in endings)
         if endings:
-            self._tracer.ended(worker.id, endings)
+            self._tracer.ended(worker.id, endings, has_fetched=worker.has_fetched())
         invocations = self._count(lane, worker, failed, count - failed)
         if count:
             busy_us = self._busy_us(worker, now)

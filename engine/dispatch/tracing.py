@@ -28,7 +28,7 @@ class Ending(NamedTuple):
 
 
 class Tracer:
-    """Between reports and settling. A frame of failures costs one question; what came of it is settled when it is answered."""
+    """Between reports and settling. A frame of failures costs one question, if its worker fetches at all; it is settled when that is answered."""
 
     def __init__(self, *, egress: Egress, settler: Settler, clock: Clock) -> None:
         self.waiting = 0
@@ -38,10 +38,13 @@ class Tracer:
         self._settler = settler
         self._clock = clock
 
-    def ended(self, worker_id: int, endings: Sequence[Ending]) -> None:
-        """Settle these, with their traces if there are any."""
+    def ended(self, worker_id: int, endings: Sequence[Ending], *, has_fetched: bool = True) -> None:
+        """Settle these, with their traces if there are any. Of a worker that never fetched, the egress isn't asked."""
         invocations = list(dict.fromkeys(item.run.invocation(item.offset) for item in endings))
         self.waiting += 1
+        if not has_fetched:
+            self._settle(endings, {})
+            return
         self._egress.pull(worker_id, invocations, partial(self._settle, endings))
 
     def _settle(self, endings: Sequence[Ending], traces: dict[int, list[Any]]) -> None:

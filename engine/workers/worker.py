@@ -223,6 +223,11 @@ class Worker:
         offset = wire.PAGE_BUSY_OFFSET
         return int.from_bytes(self._fds.page[offset : offset + 8], "little")
 
+    def has_fetched(self) -> bool:
+        """It has begun a fetch, as it says; hostile."""
+        offset = wire.PAGE_FETCHES_OFFSET
+        return any(self._fds.page[offset : offset + 8])
+
     def running_us(self, now: float) -> float:
         """How long it has been without progress, if it holds anything. The page is looked at anew: the supervisor may be what is late."""
         is_still = self.in_flight and self.loading_until is None and self.page_index() == self._progress.index

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox import fetch_wire
 from sandbox.runtime import errors
 from sandbox.runtime.response import Response
-from sandbox.wire import KIB, FrameBuffer
+from sandbox.wire import KIB, PAGE_FETCHES_OFFSET, FrameBuffer
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 READ_BYTES: Final = 256 * KIB
 TIMEOUT_GRACE_S: Final = 0.05
 """A fetch ends so much before its invocation would, so that the handler can still say what it makes of it."""
+_FETCHES_AT: Final = PAGE_FETCHES_OFFSET // 8
 _CLASSES: Final[dict[str, type[errors.FetchError]]] = {
     "timeout": errors.FetchTimeout,
     "connection": errors.ConnectionFailed,
@@ -149,6 +150,7 @@ class Channel:
             )
             self._unsent += frame.pack()
             self._exchanges[exchange.id] = exchange
+            self._page[_FETCHES_AT] = self._last_id
             self._flush_soon()
         return exchange
 

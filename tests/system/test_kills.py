@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
-from running import new_id, wait_until
+from running import launchers_of, new_id, wait_until
 
 from engine.clock import SystemClock
 from engine.errors import Unavailable
@@ -21,6 +20,7 @@ from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk
 
 if TYPE_CHECKING:
+    import psutil
     from running import Daemon
 
     from engine.client import Client
@@ -39,9 +39,7 @@ def busy_workers(client: Client, name: str) -> list[int]:
 
 def zygote_of(daemon: Daemon) -> psutil.Process:
     """The child of the launcher: pid 1 of the workers' namespace."""
-    assert daemon.process is not None
-    children = psutil.Process(daemon.process.pid).children()
-    (launcher,) = [child for child in children if "sandbox.zygote" in child.cmdline()]
+    (launcher,) = launchers_of(daemon)
     (zygote,) = launcher.children()
     return zygote
 

@@ -43,7 +43,7 @@ def one(
         ("raise RetryError('x')", "retry"),
         ("class Mine(RetryError):\n        pass\n    raise Mine('x')", "retry"),
         ("def deep(n):\n        return deep(n + 1)\n    deep(0)", "bad_request"),
-        ("fetch('https://example.com')", "bad_request"),
+        ("fetch('http://127.0.0.1:9/')", "bad_request"),
         ("return 'x' * (10 * 1024 ** 3)", "memory_limit"),
     ],
 )

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from running import new_id, wait_until
+from running import launchers_of, new_id, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +36,10 @@ def submitter(client: Client, name: str, until: threading.Event, results: list[t
 
 def zygote_of(daemon: Daemon, before: psutil.Process | None = None) -> psutil.Process:
     """The only one, once there is only one, and it isn't the one before."""
-    assert daemon.process is not None
-    supervisor = psutil.Process(daemon.process.pid)
 
     def only() -> psutil.Process | None:
         try:
-            found = [zygote for launcher in supervisor.children() for zygote in launcher.children()]
+            found = [zygote for launcher in launchers_of(daemon) for zygote in launcher.children()]
         except psutil.NoSuchProcess:
             return None
         return found[0] if len(found) == 1 and found[0] != before else None
