@@ -117,6 +117,7 @@ def _worker(jail: Any, room: Any, once: dict[str, list[float]]) -> dict[str, flo
     if not child:
         once.clear()
         forked = time.perf_counter()
+        _calls(read_fd)  # the interpreter adapts the loops first
         before = _calls(read_fd)
         room.keep = (read_fd, write_fd)
         locking = time.perf_counter()
