@@ -464,7 +464,7 @@ class Policy(RestrictingNodeTransformer):
     def visit_Import(self, node: ast.Import) -> ast.AST:
         """`import a.b as c`."""
         for alias in node.names:
-            self._check_module(node, alias.name)
+            self._check_module(_place(node, alias), alias.name)
             if alias.asname is not None:
                 alias.asname = self._own_name(node, alias.asname)
         return node
@@ -485,7 +485,7 @@ class Policy(RestrictingNodeTransformer):
                     self.refuse(node, "import-star", "import * is not available", "name what you need")
                 elif is_known and not self._optional and alias.name not in modules.visible_names(node.module):
                     self.refuse(
-                        node,
+                        _place(node, alias),
                         "refused-import",
                         f"{node.module}.{alias.name} is not available",
                         modules.substitute(f"{node.module}.{alias.name}"),
@@ -554,3 +554,8 @@ _OPERATORS: Final = " ".join(
 )
 for _name in f"{_ALLOWED} {_OPERATORS}".split():
     setattr(Policy, f"visit_{_name}", Policy._plain)  # noqa: SLF001  its own class
+
+
+def _place(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.AST:
+    """Where a refused name of an import stands: the first at the statement, so that each of several is told."""
+    return node if alias is node.names[0] else alias

@@ -89,6 +89,15 @@ def test_a_refusal_names_place_rule_and_remedy(
     assert found.source_line == source.split("\n")[line - 1]
 
 
+def test_each_refused_name_of_one_import_is_told(refused: Refused) -> None:
+    for source, columns in (
+        ("import json, os, socket\n", [14, 18]),
+        ("from json import load, dumps, dump\n", [1, 31]),
+    ):
+        found = refused(source)
+        assert [(item.rule, item.column) for item in found] == [("refused-import", at) for at in columns]
+
+
 def test_all_refusals_are_found_at_once_in_order(refused: Refused) -> None:
     rules = [(d.line, d.rule) for d in refused("import os\nx = open('a')\ny = x.__dict__\nimport sys\n")]
     assert rules == [
