@@ -12,7 +12,7 @@ help: ## list the targets
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
@@ -51,7 +51,7 @@ test-on: ## the jail and the sandbox on another CPython: PYTHON_VERSION=3.12
 	test -n "$$python" || { echo "CPython $(PYTHON_VERSION) is not installed: not tested"; exit 0; }; \
 	test -e .venv-$(PYTHON_VERSION)/.ready -a .venv-$(PYTHON_VERSION)/.ready -nt requirements.lock || { \
 	  $$python -m venv .venv-$(PYTHON_VERSION) \
-	  && .venv-$(PYTHON_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
+	  && .venv-$(PYTHON_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
 	  && .venv-$(PYTHON_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
 	  && touch .venv-$(PYTHON_VERSION)/.ready; } || exit 1; \
 	echo "CPython $(PYTHON_VERSION)" && .venv-$(PYTHON_VERSION)/bin/pytest tests/sandbox tests/system/test_quarantine.py tests/system/test_replacement.py
