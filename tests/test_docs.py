@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.api.operations import OPERATIONS as OPERATION_TABLE
+from engine.api.table import OPERATIONS as OPERATION_TABLE
 from engine.cli.main import COMMANDS
 from engine.config import Config
 from sandbox.compiler import compile_source

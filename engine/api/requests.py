@@ -1,17 +1,20 @@
-"""What operations have in common: request models and the shape of an operation."""
+"""What may be asked: the request model of each operation. Pure: clients and gateways may read it, too."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from sandbox.wire import CLIENT_DEPTH_MAX, SOURCE_BYTES_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from engine.filters.parsing import SOURCE_CHARS_MAX as FILTER_CHARS_MAX
+from sandbox.wire import (
+    BATCH_EVENTS_MAX,
+    CLIENT_DEPTH_MAX,
+    EVENT_TYPES,
+    OUTCOME_CODES,
+    SOURCE_BYTES_MAX,
+)
 
 
 class Request(BaseModel):
@@ -76,10 +79,199 @@ class Named(Request):
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`call(core, request)` is awaited; of a stream it is iterated."""
+# --- Events and what became of them
 
-    request: type[Request]
-    call: Callable[[Any, Any], Any]
-    is_stream: bool = False
+LOGS_MAX: Final = 10_000
+"""Attempts of one call of `logs`."""
+
+
+def _identified(name: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,18}\.[0-9]{1,4}", name):
+        raise ValueError(f"a delivery is named CHUNK.INDEX, as in 17.3; not {name[:40]!r}")
+    return name
+
+
+Id: TypeAlias = Annotated[str, AfterValidator(_identified)]
+
+
+def _known(code: str) -> str:
+    if code not in OUTCOME_CODES:
+        raise ValueError(f"{code[:40]!r} is no outcome; there are {', '.join(OUTCOME_CODES)}")
+    return code
+
+
+Code: TypeAlias = Annotated[str, AfterValidator(_known)]
+
+
+class Test(Request):
+    """A function's source and events to try it with."""
+
+    source: Source
+    filename: Filename = "function.py"
+    events: list[dict[str, Any]] = Field(min_length=1, max_length=BATCH_EVENTS_MAX)
+    settings: Settings = Field(default={})
+    limits: dict[str, int] = Field(default={})
+    batch: bool = False
+
+
+class Remove(Named):
+    """A destination to forget."""
+
+    discard: bool = False
+
+
+class Logs(Named):
+    """A destination whose failures, or attempts, are wanted: the newest `limit` since then that ended so."""
+
+    follow: bool = False
+    since_ms: int = Field(default=0, ge=0, le=TIME_MS_MAX)
+    code: Code | None = None
+    limit: int = Field(default=100, ge=0, le=LOGS_MAX)
+
+
+class Health(Request):
+    """One destination, or all."""
+
+    name: Name | None = None
+
+
+class Filtered(Named):
+    """Deliveries of a destination. Times are milliseconds since the epoch; `id` is `CHUNK.INDEX`."""
+
+    code: str | None = Field(default=None, min_length=1, max_length=40)
+    since_ms: int | None = Field(default=None, ge=0, le=TIME_MS_MAX)
+    until_ms: int | None = Field(default=None, ge=0, le=TIME_MS_MAX)
+    id: Id | None = None
+
+
+class Deliveries(Filtered):
+    """Stored deliveries to look at."""
+
+    state: Literal["shelved", "dead", "discarded", "waiting", "running"] = "shelved"
+
+
+class Replay(Filtered):
+    """Deliveries of the shelf to run again."""
+
+    state: Literal["shelved", "dead", "discarded"] = "shelved"
+    limit: int | None = Field(default=None, ge=1, le=10**12)
+    dry_run: bool = False
+
+
+# --- The control plane
+
+_Names = Annotated[list[Name], Field(max_length=1_000)]
+_Filter = Annotated[str, Field(max_length=FILTER_CHARS_MAX)]
+_Text = Annotated[str, Field(max_length=2_000)]
+_SAMPLES: Final = Field(default=10, ge=0, le=100)
+
+
+class About(Request):
+    """What people see of a function."""
+
+    display_name: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    description: _Text | None = None
+    logo_url: _Text | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Those of what people see that are given, as `about`."""
+        fields = super().arguments()
+        about = {name: fields.pop(name) for name in About.model_fields}
+        return {**fields, "about": {name: text for name, text in about.items() if text is not None}}
+
+
+class SourceCreate(Named):
+    """A source to make."""
+
+    samples_kept: int = _SAMPLES
+
+
+class SourceUpdate(Named):
+    """What changes of a source."""
+
+    samples_kept: Annotated[int, Field(ge=0, le=100)] | None = None
+    add_key: bool = False
+    remove_key: str | None = None
+
+
+class FunctionSave(About, Named):
+    """A function's source, kept as a version; with `deploy` destinations move to it."""
+
+    source: Source
+    filename: Filename = "function.py"
+    schema_: list[Any] | None = Field(default=None, alias="schema")
+    deploy: bool = False
+    destinations: _Names | None = None
+
+
+class FunctionUpdate(About, Named):
+    """What changes of a function, its code left alone."""
+
+
+class FunctionShow(Named):
+    """A function, and which version's code."""
+
+    version: int | None = None
+
+
+class FunctionDeploy(Named):
+    """A version for destinations."""
+
+    version: int | None = None
+    destinations: _Names | None = None
+
+
+class Deploy(About, Named):
+    """A function's source, and the destination of the same name."""
+
+    source: Source
+    filename: Filename = "function.py"
+    settings: Settings = Field(default={})
+    limits: dict[str, int] = Field(default={})
+    schema_: list[Any] | None = Field(default=None, alias="schema")
+    filter: _Filter | None = None
+    sources: _Names | None = None
+    dry_run: bool = False
+
+
+class DestinationCreate(Named):
+    """A destination of a saved function."""
+
+    function: Name
+    version: int | None = None
+    settings: Settings = Field(default={})
+    limits: dict[str, int] = Field(default={})
+    filter: _Filter = ""
+    sources: _Names = Field(default=[])
+    enabled: bool = True
+
+
+class DestinationUpdate(Named):
+    """What changes of a destination."""
+
+    version: int | None = None
+    follow: bool = False
+    settings: Settings = Field(default={})
+    limits: dict[str, int] = Field(default={})
+    filter: _Filter | None = None
+    sources: _Names | None = None
+    enabled: bool | None = None
+
+
+class SettingUpdate(Named):
+    """Values to set; null takes one away."""
+
+    settings: Settings
+
+
+class Span(Request):
+    """A time."""
+
+    since_ms: Annotated[int, Field(ge=0, le=TIME_MS_MAX)] = 0
+    until_ms: Annotated[int, Field(ge=0, le=TIME_MS_MAX)] | None = None
+
+
+class SourceSamples(Named):
+    """A source, and of which type its events are wanted."""
+
+    type: Annotated[str, Field(pattern=f"^({'|'.join(EVENT_TYPES)})$")] | None = None

@@ -18,16 +18,19 @@ import structlog
 
 from engine.api import frames
 from engine.api.auth import check_peer, peer_of
-from engine.api.operations import parse
+from engine.api.operations import CALLS
+from engine.api.table import parse
 from engine.dispatch.tally import Tally
 from engine.errors import ConfigurationError, EngineError, InvalidEvent, Unavailable, UsageError
 from engine.registry.audit import CALLER, DAEMON, Caller
 from sandbox import wire
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
+    from typing import Any
 
-    from engine.api.requests import Operation, Request
+    from engine.api.requests import Request
     from engine.dispatch.core import Core
 
 log = structlog.get_logger()
@@ -267,7 +270,9 @@ class Connection(asyncio.Protocol):
             return
         if operation.is_stream:
             self._allowances[frame.id] = Allowance()
-        task = asyncio.get_running_loop().create_task(self._answer(frame.id, operation, request))
+        task = asyncio.get_running_loop().create_task(
+            self._answer(frame, request, is_stream=operation.is_stream)
+        )
         self._requests[frame.id] = task
         task.add_done_callback(lambda task: self._answered(frame.id, task))
 
@@ -277,25 +282,26 @@ class Connection(asyncio.Protocol):
         if task.cancelled():
             self.reply(frames.End(request_id))
 
-    async def _answer(self, request_id: int, operation: Operation, request: Request) -> None:
+    async def _answer(self, frame: frames.Call, request: Request, *, is_stream: bool) -> None:
         CALLER.set(self._caller)
         try:
-            if operation.is_stream:
-                await self._stream(request_id, operation, request)
+            answer = CALLS[frame.operation](self._core, request)
+            if is_stream:
+                await self._stream(frame.id, answer)
             else:
-                self.reply(frames.Result(request_id, await operation.call(self._core, request)))
+                self.reply(frames.Result(frame.id, await answer))
         except EngineError as error:
-            self.reply_error(request_id, error)
+            self.reply_error(frame.id, error)
         except Exception:
             log.exception("operation_failed")
             self.reply_error(
-                request_id,
+                frame.id,
                 EngineError("the daemon failed at this; its log says why", remedy="report it with that log"),
             )
 
-    async def _stream(self, request_id: int, operation: Operation, request: Request) -> None:
+    async def _stream(self, request_id: int, items: AsyncGenerator[dict[str, Any], None]) -> None:
         allowance = self._allowances[request_id]
-        async with contextlib.aclosing(operation.call(self._core, request)) as items:
+        async with contextlib.aclosing(items):
             async for item in items:
                 await allowance.take()
                 await self._writable.wait()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.api.operations import OPERATIONS, parse
+from engine.api.operations import CALLS
+from engine.api.table import OPERATIONS, parse
 from engine.errors import UsageError
 
 
@@ -49,3 +50,7 @@ def test_an_operation_that_there_is_not_names_those_there_are() -> None:
     with pytest.raises(UsageError) as refused:
         parse("delete", {})
     assert all(name in refused.value.remedy for name in OPERATIONS)
+
+
+def test_each_operation_calls_something() -> None:
+    assert CALLS.keys() == OPERATIONS.keys()
