@@ -13,7 +13,9 @@ NO_DESTINATIONS: Final = "no destinations; `engine deploy FILE --name NAME` make
 HEALTH_COLUMNS: Final = (
     "name state delivered failed retrying dead 1m/s 5m/s 1h/s p50_ms p95_ms p99_ms".split()
 )
-WINDOW_COLUMNS: Final = "window delivered failed retried dead p50_ms p95_ms p99_ms busy_p50_us".split()
+WINDOW_COLUMNS: Final = (
+    "window delivered failed retried dead p50_ms p95_ms p99_ms busy_p50_us responses".split()
+)
 _json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
 
@@ -77,7 +79,7 @@ def health_command(name: str | None, is_json: bool) -> int:
                 click.echo(f"{output.clean(row['name'])}: {output.clean(warning)}")
         if name:
             click.echo()
-            windows = [{"window": each, **_blank(figures)} for each, figures in rows[0]["windows"].items()]
+            windows = [{"window": each, **_window_cells(row)} for each, row in rows[0]["windows"].items()]
             output.table(windows, WINDOW_COLUMNS)
     return 1 if any(row["is_failing"] for row in rows) else 0
 
@@ -89,6 +91,11 @@ def _health_cells(row: dict[str, Any]) -> dict[str, Any]:
         **rates,
         "state": "failing" if row["is_failing"] and row["state"] == "running" else row["state"],
     }
+
+
+def _window_cells(figures: dict[str, Any]) -> dict[str, Any]:
+    http = " ".join(f"{name}:{count}" for name, count in figures["responses"].items())
+    return {**_blank(figures), "responses": http or "-"}
 
 
 def _blank(figures: dict[str, Any]) -> dict[str, Any]:

@@ -291,7 +291,7 @@ class Core:
             "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
             "by_code": lane.record.by_code,
             "today": await self._today(lane),
-            "responses": self._egress.responses(destination.id),
+            "responses": spans.responses(lane.record.totals),
             "retried": lane.record.totals.get(spans.RETRIED, 0),
             "dead": lane.record.totals.get(spans.DEAD, 0),
             "duplicates": lane.record.totals.get(spans.DUPLICATES, 0),
@@ -313,7 +313,6 @@ class Core:
             )
         self._by_name.pop(name, None)
         self._dispatcher.remove(lane)
-        self._egress.forget(lane.destination.id)
         self._registry.destinations.remove(name)
         self._fanout.disconnect(lane.destination.id)
         self._records.forget(lane.destination.id)

@@ -21,6 +21,7 @@ from engine.dispatch.reports import Reports
 from engine.dispatch.settling import Settler
 from engine.dispatch.tasks import Tasks
 from engine.dispatch.tracing import Tracer
+from engine.records import spans
 from sandbox.wire import MIB
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.dispatch.lane import Lane
     from engine.dispatch.tally import Tally
+    from engine.egress.counting import Calls
     from engine.egress.supervise import Egress
     from engine.journal.contract import Journal
     from engine.model import Destination, Lease
@@ -91,6 +93,8 @@ class Dispatcher:
         self.accept: Callable[[Lane, Lease, list[tuple[int, int, Tally]]], None] = self._backlog.accept
         self.wake: Callable[[Lane, int], None] = self._backlog.wake
         pool.listener = self
+        self._used = used
+        egress.on_counted = self._counted
 
     @property
     def held_bytes(self) -> int:
@@ -118,6 +122,21 @@ class Dispatcher:
         for lane in self.lanes.values():
             if (lane.ready_events or lane.has_backlog) and not lane.is_waiting_for_slot:
                 self._assigner.pump(lane)
+
+    # --- What the egress reports
+
+    def _counted(self, destination_id: int, calls: Calls) -> None:
+        lane = self.lanes.get(destination_id)
+        if lane is None:
+            return
+        for name, count in calls.responses.items():
+            lane.record.count(spans.RESPONSES[name], count)
+        self._used(
+            lane.destination,
+            fetches=calls.fetches,
+            sent_bytes=calls.sent_bytes,
+            received_bytes=calls.received_bytes,
+        )
 
     # --- Changes from outside
 

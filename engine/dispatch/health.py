@@ -96,6 +96,7 @@ def _figures(window: Window) -> dict[str, Any]:
         "dead": round(window.counts.get(spans.DEAD, 0)),
         **{f"p{percent}_ms": percentile(window.latency, percent) for percent in (50, 95, 99)},
         "busy_p50_us": busy_us,
+        "responses": spans.responses(window.counts),
     }
 
 

@@ -173,12 +173,16 @@ class Channel:
                 await fetching.perform(frame, headers, self.destination, trace, answer)
         except fetching.Failure as failure:
             trace.error, trace.message = failure.code, str(failure)
-            self.destination.counts["failed"] += 1
             self._write(fetch_wire.Failed(frame.id, failure.code, str(failure)))
         except asyncio.CancelledError:
             trace.error, trace.message = "cancelled", "nobody waited for it any more"
         finally:
             self.ring.add(trace)
+            self.destination.counter.ended(
+                sent_bytes=trace.request_bytes,
+                received_bytes=trace.response_bytes,
+                has_failed=bool(trace.error),
+            )
             self._tasks.pop(frame.id, None)
             self._held_bytes -= len(frame.body)
             self._read_on()

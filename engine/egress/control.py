@@ -99,7 +99,7 @@ class Broken(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Counted(Frame):
-    """Responses since the last time. `rows` are a destination and a number for each of `trace.CLASSES`."""
+    """What destinations have called since the last time: a row each, its number and what `counting.Counter.take` gave."""
 
     KIND = 19
     rows: list[Any]

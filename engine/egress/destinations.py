@@ -9,8 +9,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from engine.egress.blanking import Blanker
+from engine.egress.counting import Counter
 from engine.egress.rules import Rules, Step
-from engine.egress.trace import CLASSES, SECRET_HEADERS
+from engine.egress.trace import SECRET_HEADERS
 from engine.egress.upstream import CONCURRENT_MAX, Upstream
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Destination:
         self.rules = Rules()
         self.timeout_ms = 0
         self.channels = 0
-        self.counts = dict.fromkeys(CLASSES, 0)
+        self.counter = Counter()
         self.secret_names = table.secret_names
         self.blanker = Blanker(())
         self.taken = 0
@@ -60,12 +61,6 @@ class Destination:
                 self.used_at = time.monotonic()
                 if upstream is not self._upstream and not upstream.users:
                     self._table.close(upstream)
-
-    def count(self, status: int) -> None:
-        """A response has come."""
-        name = f"{status // 100}xx"
-        if name in self.counts:
-            self.counts[name] += 1
 
     def without_secrets(self, before: Step, after: Step) -> Step:
         """Across origins, without any header that holds one of the destination's secrets."""
@@ -133,7 +128,7 @@ class Table:
                 continue
             if not destination.channels or now - destination.used_at > IDLE_S_MAX:
                 self._retire(destination)
-            if not destination.channels and not any(destination.counts.values()):
+            if not destination.channels and not destination.counter:
                 self._known.pop(destination.id, None)
 
     def retire_all(self) -> None:

@@ -107,7 +107,7 @@ async def _exchange(
         async with response:
             trace.status, trace.final_url = response.status, step.target.url
             trace.first_byte_ms = (time.perf_counter() - begun) * 1000
-            destination.count(response.status)
+            destination.counter.response(response.status)
             following = (
                 rules.follow(
                     response.status, response.headers.get("Location"), step, destination.secret_names

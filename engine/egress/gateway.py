@@ -32,7 +32,7 @@ from engine.egress.blanking import Blanker
 from engine.egress.channel import Channel
 from engine.egress.destinations import Table
 from engine.egress.rules import Pattern, Rules, parse_pattern
-from engine.egress.trace import CLASSES, RING_KEPT_S, SECRET_HEADERS
+from engine.egress.trace import RING_KEPT_S, SECRET_HEADERS
 from engine.egress.upstream import lookup
 from sandbox.wire import KIB, FrameBuffer
 
@@ -188,11 +188,11 @@ class Gateway:
         for channel in list(self._channels.values()):
             if channel.is_closed and now - channel.closed_at > RING_KEPT_S:
                 del self._channels[channel.id]
-        rows = []
-        for destination in self._table:
-            if any(destination.counts.values()):
-                rows.append([destination.id, *(destination.counts[name] for name in CLASSES)])
-                destination.counts = dict.fromkeys(CLASSES, 0)
+        rows = [
+            [destination.id, *destination.counter.take()]
+            for destination in self._table
+            if destination.counter
+        ]
         for at in range(0, len(rows), control.ITEMS_MAX):
             self._send(control.Counted(rows[at : at + control.ITEMS_MAX]))
         self._table.sweep(now)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 from engine.egress import control
+from engine.egress.counting import calls_of
 from sandbox.wire import KIB, FrameBuffer, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from engine.egress.counting import Calls
     from sandbox.wire import Frame
 
     Answer = Callable[[dict[int, list[Any]]], None]
@@ -44,8 +46,8 @@ class ProcessEvents(Protocol):
     def violated(self, worker_id: int, reason: str) -> None:
         """A worker broke the protocol on its channel."""
 
-    def counted(self, destination: int, numbers: Sequence[int]) -> None:
-        """Responses since the last time, a number for each of `trace.CLASSES`."""
+    def counted(self, destination: int, calls: Calls) -> None:
+        """What it has called since the last time."""
 
 
 class Launcher:
@@ -212,8 +214,7 @@ class Process:
             self._events.violated(frame.channel, frame.reason)
         elif isinstance(frame, control.Counted):
             for row in frame.rows:
-                if type(row) is list and set(map(type, row)) == {int}:
-                    self._events.counted(row[0], row[1:])
+                self._events.counted(*_counted(row))
         else:
             raise WireError(f"{type(frame).__name__} out of turn")
 
@@ -230,6 +231,15 @@ class Process:
         self._unsent.clear()
         for number in list(self._pulls):
             self._pulled(number, [])
+
+
+def _counted(row: Any) -> tuple[int, Calls]:
+    if type(row) is not list or not row or type(row[0]) is not int:
+        raise WireError("a row of counts that names no destination")
+    try:
+        return row[0], calls_of(row[1:])
+    except ValueError as error:
+        raise WireError(str(error)) from None
 
 
 def _close(fds: Sequence[int]) -> None:

@@ -10,7 +10,6 @@ channels: the workers bound to them are ended, and what they held runs again, un
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -18,13 +17,14 @@ import structlog
 from engine.egress import control
 from engine.egress.access import Lists, access_of
 from engine.egress.processes import Launcher, Process
-from engine.egress.trace import CLASSES, RING_KEPT_S
+from engine.egress.trace import RING_KEPT_S
 from engine.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.egress.access import Access
+    from engine.egress.counting import Calls
     from engine.egress.options import EgressOptions
     from engine.model import Destination
 
@@ -64,8 +64,8 @@ class Egress:
 
     def __init__(self, options: EgressOptions, *, loop: asyncio.AbstractEventLoop) -> None:
         self.events: EgressEvents | None = None
-        self.on_counted: Callable[[int, dict[str, int]], None] = lambda *_: None
-        """Called with a destination and what `responses` is about to grow by, at most once a second."""
+        self.on_counted: Callable[[int, Calls], None] = lambda *_: None
+        """Called with a destination and what it has called since the last time, at most once a second."""
         self.layers: list[list[str]] = []
         self.restarts = 0
         self._options = options
@@ -73,7 +73,6 @@ class Egress:
         self._launcher: Launcher | None = None
         self._processes: list[Process | None] = [None] * options.processes
         self._channels: dict[int, Process] = {}
-        self._responses: dict[int, Counter[str]] = {}
         self._deaths = 0
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,14 +177,6 @@ class Egress:
         if worker_id in self._channels:
             self._loop.call_later(RING_KEPT_S, self._channels.pop, worker_id, None)
 
-    def responses(self, destination: int) -> dict[str, int]:
-        """How often its calls were answered, by class of status (`2xx` …), and how often they `failed`; since the start."""
-        return dict(self._responses.get(destination, {}))
-
-    def forget(self, destination: int) -> None:
-        """It is removed."""
-        self._responses.pop(destination, None)
-
     def pull(
         self, worker_id: int, invocations: Sequence[int], then: Callable[[dict[int, list[Any]]], None]
     ) -> None:
@@ -229,12 +220,10 @@ class Egress:
         except (TimeoutError, OSError) as error:
             log.error("egress_not_started", reason=str(error))  # noqa: TRY400  the reason is the message
 
-    def counted(self, destination: int, numbers: Sequence[int]) -> None:
-        """Responses since the last time; those of functions that are only tried out are nobody's."""
+    def counted(self, destination: int, calls: Calls) -> None:
+        """What it has called since the last time; what functions call that are only tried out is nobody's."""
         if destination > 0:
-            more = {name: number for name, number in zip(CLASSES, numbers, strict=False) if number}
-            self.on_counted(destination, more)
-            self._responses.setdefault(destination, Counter()).update(more)
+            self.on_counted(destination, calls)
 
     def violated(self, worker_id: int, reason: str) -> None:
         """A worker broke the protocol."""

@@ -15,8 +15,6 @@ RING_BYTES_MAX: Final = 256 * 1024
 """A channel keeps so much; the oldest go first."""
 RING_KEPT_S: Final = 5.0
 """How long traces outlive their channel: until then the dispatcher has asked for them."""
-CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "failed")
-"""What is counted of responses, a destination."""
 SECRET_HEADERS: Final = CREDENTIALS | {"set-cookie", "proxy-authorization"}
 _FIXED_BYTES: Final = 512
 

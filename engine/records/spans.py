@@ -9,7 +9,7 @@ from engine.model import FAILED_CODES
 from engine.records import histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 EVER: Final = 0
 MINUTE: Final = 60
@@ -34,9 +34,13 @@ DEAD: Final = "dead"
 DUPLICATES: Final = "duplicates"
 """Events that were acknowledged and not taken, because their messageId was known."""
 VERDICTS: Final = {"retry": RETRIED, "dead": DEAD}
+RESPONSES: Final = {name: f"http_{name}" for name in ("1xx", "2xx", "3xx", "4xx", "5xx", "failed")}
+"""Class of status, or `failed` → the counter of fetches that ended so."""
 ATTEMPTS_DROPPED: Final = "attempts_dropped"
 ATTEMPTS_PRUNED: Final = "attempts_pruned"
-NOT_CODES: Final = frozenset({BUSY, RETRIED, DEAD, DUPLICATES, ATTEMPTS_DROPPED, ATTEMPTS_PRUNED})
+NOT_CODES: Final = frozenset(
+    {BUSY, RETRIED, DEAD, DUPLICATES, ATTEMPTS_DROPPED, ATTEMPTS_PRUNED, *RESPONSES.values()}
+)
 """Counters that are no outcome codes."""
 
 
@@ -55,6 +59,11 @@ def share_of(start_s: int, span_s: int, now_s: float, window_s: int) -> float:
         return 1.0
     end_s = min(start_s + span_s, max(now_s, start_s + 1))
     return max(end_s - begun_s, 0.0) / (end_s - start_s)
+
+
+def responses(counts: Mapping[str, float]) -> dict[str, int]:
+    """Of counters those of HTTP: class of status, or `failed` → fetches."""
+    return {name: round(counts[key]) for name, key in RESPONSES.items() if key in counts}
 
 
 @dataclass(slots=True)

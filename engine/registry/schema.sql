@@ -105,5 +105,8 @@ CREATE TABLE usage (
   invocations INTEGER NOT NULL,  -- calls of a handler; a batch is one
   events      INTEGER NOT NULL,  -- that had an outcome; each attempt counts
   busy_us     INTEGER NOT NULL,  -- time in which workers had something to do
+  fetches     INTEGER NOT NULL,
+  sent_bytes  INTEGER NOT NULL,  -- of requests' bodies
+  received_bytes INTEGER NOT NULL,
   PRIMARY KEY (day, function, destination)
 ) STRICT, WITHOUT ROWID;

@@ -6,7 +6,7 @@ it used since the last writing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,18 @@ class Amounts:
     invocations: int = 0
     events: int = 0
     busy_us: int = 0
+    fetches: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+
+_NAMES: Final = tuple(field.name for field in fields(Amounts))
+
+
+_ADD: Final = (
+    f"INSERT INTO usage VALUES(?, ?, ?{', ?' * len(_NAMES)}) ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _NAMES)
+)
 
 
 class Usage:
@@ -37,13 +49,15 @@ class Usage:
         self._open: dict[tuple[str, str, str], Amounts] = {}
         self._pruned = ""
 
-    def add(self, destination: Destination, *, invocations: int, events: int, busy_us: float) -> None:
-        """A worker reports. `busy_us` is how long it had something to do, which several invocations may share."""
+    def add(self, destination: Destination, **amounts: float) -> None:
+        """A worker or the egress reports: some of `Amounts`, by name.
+
+        `busy_us` is how long a worker had something to do, which several invocations may share; bytes are of bodies.
+        """
         key = (day_of(self._clock.now_ms()), destination.function, destination.name)
-        amounts = self._open.setdefault(key, Amounts())
-        amounts.invocations += invocations
-        amounts.events += events
-        amounts.busy_us += int(busy_us)
+        used = self._open.setdefault(key, Amounts())
+        for name, amount in amounts.items():
+            setattr(used, name, getattr(used, name) + int(amount))
 
     def flush(self) -> None:
         """Write what has added up. It isn't worth waiting for the disk: the file stays whole without."""
@@ -52,13 +66,7 @@ class Usage:
         self._db.execute("PRAGMA synchronous = NORMAL")
         try:
             with self._db:
-                for (day, function, destination), used in self._open.items():
-                    self._db.execute(
-                        "INSERT INTO usage VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                        " invocations = invocations + excluded.invocations,"
-                        " events = events + excluded.events, busy_us = busy_us + excluded.busy_us",
-                        (day, function, destination, used.invocations, used.events, used.busy_us),
-                    )
+                self._db.executemany(_ADD, ((*key, *astuple(used)) for key, used in self._open.items()))
                 self._prune()
             self._open.clear()
         finally:
@@ -75,12 +83,12 @@ class Usage:
         """A map a day, function and destination: of the days of `since_ms` up to that of `until_ms`, the newest first."""
         self.flush()
         last = "9999-12-31" if until_ms is None else day_of(until_ms)
+        names = ("day", "function", "destination", *_NAMES)
         rows = self._db.execute(
-            "SELECT day, function, destination, invocations, events, busy_us FROM usage"
+            f"SELECT {', '.join(names)} FROM usage"  # noqa: S608  names of ours
             " WHERE day BETWEEN ? AND ? ORDER BY day DESC, function, destination",
             (day_of(since_ms), last),
         )
-        names = ("day", "function", "destination", "invocations", "events", "busy_us")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 

@@ -240,7 +240,12 @@ def test_answers_are_counted_by_class(client: Client, server: Server) -> None:
     source = "def on_track(event, settings):\n    fetch(settings.url + event['properties']['path'])\n"
     events = [track(path=path) for path in ("/ok", "/ok", "/nothing")]
     deliver(client, "counted", source, events, settings={"url": server.url("")})
-    wait_until(lambda: client.show("counted")["responses"] == {"2xx": 2, "4xx": 1})
+    by_class = {"2xx": 2, "4xx": 1}
+    wait_until(lambda: client.show("counted")["responses"] == by_class)
+    (health,) = client.health("counted")
+    assert health["responses"] == health["windows"]["1m"]["responses"] == by_class
+    (used,) = [row for row in client.usage() if row["destination"] == "counted"]
+    assert (used["fetches"], used["sent_bytes"], used["received_bytes"]) == (3, 0, 2 * len(b'{"id": 7}'))
 
 
 def egress_pids(daemon: Daemon) -> list[int]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from engine.cli import output, times
 from engine.client import Client
 
+USAGE_COLUMNS: Final = (
+    "day function destination invocations events busy_s fetches sent_bytes received_bytes".split()
+)
 _json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
 
@@ -73,4 +78,4 @@ def usage_command(since_ms: int | None, until_ms: int | None, is_json: bool) -> 
         click.echo("nothing was used")
     else:
         shown = [{**row, "busy_s": round(row["busy_us"] / 1e6, 3)} for row in rows]
-        output.table(shown, ["day", "function", "destination", "invocations", "events", "busy_s"])
+        output.table(shown, USAGE_COLUMNS)

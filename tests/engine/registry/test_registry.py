@@ -281,8 +281,12 @@ def test_usage_adds_up_by_day_and_outlives_the_destination(registry: Registry, c
     registry.usage.add(made, invocations=2, events=40, busy_us=1_500.7)
     registry.usage.flush()
     registry.usage.add(made, invocations=1, events=1, busy_us=100)
+    registry.usage.add(made, fetches=7, sent_bytes=700, received_bytes=70)
     registry.destinations.remove("crm")
-    first = {"function": "crm", "destination": "crm", "invocations": 3, "events": 41, "busy_us": 1_600}
+    first = {
+        "function": "crm", "destination": "crm", "invocations": 3, "events": 41, "busy_us": 1_600,
+        "fetches": 7, "sent_bytes": 700, "received_bytes": 70,
+    }  # fmt: skip
     first_ms, day_ms = clock.now_ms(), 86_400_000
     assert [{**row, "day": ""} for row in registry.usage.rows()] == [{**first, "day": ""}]
     clock.advance_ms(2 * day_ms)
