@@ -97,6 +97,12 @@ class AsyncClient:
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
 
+    async def ended(self) -> EngineError:
+        """Wait until the connection is lost; why."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+        return self._lost or lost(self.path)
+
     # --- Events
 
     async def submit(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.address import parse_address
 from engine.errors import ConfigurationError, UsageError
 from engine.model import Limits
 from engine.paths import LIMIT_OPTIONS, default_data_dir
@@ -40,6 +41,22 @@ def _lists(meaning: str) -> Any:
     return field(default=(), metadata={"meaning": meaning, "check": _check_lists})
 
 
+def _http() -> Any:
+    meaning = "where HTTP is served, HOST:PORT; empty: it isn't"
+    return field(default="", metadata={"meaning": meaning, "check": _check_http})
+
+
+def _check_http(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is text, not {value!r}")  # noqa: TRY004  one class for what a user got wrong
+    if value:
+        try:
+            parse_address(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return value
+
+
 def _check_list(name: str, value: Any) -> tuple[str, ...]:
     """A list of text; in the environment one text, with commas between."""
     items = value.replace(",", " ").split() if isinstance(value, str) else value
@@ -62,6 +79,7 @@ class Config:
     data_dir: str = _text("", "where journal and registry live; ~/.local/state/engine")
     socket: str = _text("", "path of the Unix socket; engine.sock in the data directory")
     socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket, octal", base=8)
+    http: str = _http()
     secret_key_file: str = _text("", "where the key of secrets lives; secret.key in the data directory")
     workspace: str = _text("main", "how `integrations` objects name this installation: Name (main)")
     spares: int = _int(4, 1, 64, "jailed workers kept ready ahead of need")

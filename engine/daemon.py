@@ -1,7 +1,7 @@
 """The only place that builds and joins the parts: start order, drain order.
 
-lock the data directory → registry → journal → pool → dispatcher, intake, core → recover → listen
-stop listening → intake closed → drain → pool → journal → registry → unlock
+lock the data directory → registry → journal → pool → dispatcher, intake, core → recover → listen → gateway
+gateway → stop listening → intake closed → drain → pool → journal → registry → unlock
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from engine.dispatch.intake import Intake
 from engine.egress.options import options_of
 from engine.egress.supervise import Egress
 from engine.errors import ConfigurationError, Unavailable
+from engine.gateway_process import GatewayProcess
 from engine.journal.sqlite import SqliteJournal
 from engine.log import configure as configure_log
 from engine.records.records import Records
@@ -75,9 +76,9 @@ def lock_data_dir(path: Path) -> Iterator[None]:
 
 
 async def serve(  # noqa: PLR0915  the order of start and stop, read top to bottom
-    running: Running, *, on_ready: Callable[[], None], stop: asyncio.Event
+    running: Running, *, on_ready: Callable[[str], None], stop: asyncio.Event
 ) -> None:
-    """Run until `stop` is set. Raises `EngineError` if it can't start."""
+    """Run until `stop` is set; `on_ready` is told where HTTP is served, "" if it isn't. Raises `EngineError` if it can't start."""
     loop = asyncio.get_running_loop()
     config = running.config
     data_dir = Path(config.data_dir)
@@ -145,6 +146,7 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
         dispatcher.on_version_compiled(core.version_compiled)
         dispatcher.gate.on_quarantined = core.quarantined
         server = UnixServer(core, Path(config.socket), config.socket_mode)
+        gateway = GatewayProcess(config.http, _gateway_arguments(config)) if config.http else None
         flushing = loop.create_task(registry.keep_flushing())
 
         def apply(config: Config) -> None:
@@ -163,23 +165,33 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
             running.started(apply)
             await core.recover()
             await server.start()
+            if gateway is not None:
+                await gateway.start()
             watchdog = loop.create_task(_watch(journal))
             log.info("serving", socket=config.socket, data_dir=config.data_dir, pid=os.getpid())
-            on_ready()
+            on_ready(gateway.http if gateway is not None else "")
             notify.notify(notify.READY)
             await stop.wait()
             log.info("stopping")
             notify.notify(notify.STOPPING)
+            if gateway is not None:
+                await gateway.stop()
             await _drain(server, intake, dispatcher, running.config.drain_timeout_s)
             watchdog.cancel()
         finally:
             flushing.cancel()
+            if gateway is not None:
+                await gateway.stop()
             await pool.stop()
             await egress.stop()
             await records.close()
             await journal.close()
             registry.close()
             log.info("stopped")
+
+
+def _gateway_arguments(config: Config) -> list[str]:
+    return ["--socket", config.socket, "--log-format", config.log_format, "--log-level", config.log_level]
 
 
 def _pool_options(config: Config) -> PoolOptions:
@@ -218,7 +230,7 @@ def _checked(config: Config) -> Config:
     return config
 
 
-def run(config: Config, *, read: Callable[[], Config], on_ready: Callable[[], None]) -> None:
+def run(config: Config, *, read: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
     """`engine serve`: until SIGTERM or SIGINT; a second one ends it at once. SIGHUP takes what `read` returns."""
     become_undumpable()
 

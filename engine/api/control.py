@@ -35,6 +35,10 @@ def _passed_to(path: str) -> Call:
     return call
 
 
+def _keys(core: Core, _request: ask.Nothing) -> AsyncIterator[dict[str, Any]]:
+    return core.control.sources.keys()
+
+
 async def _audit(core: Core, request: ask.Span) -> AsyncIterator[dict[str, Any]]:
     for entry in core.control.audit(**request.arguments()):
         yield entry
@@ -47,6 +51,7 @@ CONTROL_CALLS: Final[dict[str, Call]] = {
     "source.show": _passed_to("sources.show"),
     "source.update": _passed_to("sources.update"),
     "source.samples": _samples,
+    "source.keys": _keys,
     "source.remove": _passed_to("sources.remove"),
     "function.save": _passed_to("functions.save"),
     "function.deploy": _passed_to("functions.deploy"),

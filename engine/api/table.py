@@ -32,6 +32,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "source.show": Operation(ask.Named),
     "source.update": Operation(ask.SourceUpdate),
     "source.samples": Operation(ask.SourceSamples),
+    "source.keys": Operation(ask.Nothing, is_stream=True),
     "source.remove": Operation(ask.Named),
     "function.save": Operation(ask.FunctionSave),
     "function.deploy": Operation(ask.FunctionDeploy),

@@ -13,6 +13,7 @@ from engine.errors import EngineError
 
 COMMANDS: Final = {
     "serve": ("engine.cli.serve", "Run the daemon."),
+    "gateway": ("engine.cli.gateway", "Serve HTTP for a daemon."),
     "doctor": ("engine.cli.doctor", "Try the jail on this host; no daemon needed."),
     "init": ("engine.cli.function", "Write a new function with manifest, events and a test."),
     "test": ("engine.cli.function", "Run a function on events; no daemon needed."),

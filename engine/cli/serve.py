@@ -24,6 +24,7 @@ LOOPBACK = ("127.0.0.0/8:*", "[::1]:*")
 @click.command("serve")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where journal and registry live.")
 @click.option("--socket", type=click.Path(), help="Path of the Unix socket.")
+@click.option("--http", metavar="HOST:PORT", help="Serve HTTP there, too, by a process of its own.")
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="engine.toml")
 @click.option("--log-format", type=click.Choice(["text", "json"]))
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
@@ -62,12 +63,13 @@ def serve_command(
 
         config = read()
         log.configure(log_format=config.log_format, level=config.log_level)
-        run(config, read=read, on_ready=lambda: _ready(config, dev=dev, is_json=is_json))
+        run(config, read=read, on_ready=lambda http: _ready(config, http, dev=dev, is_json=is_json))
 
 
-def _ready(config: Config, *, dev: bool, is_json: bool) -> None:
+def _ready(config: Config, http: str, *, dev: bool, is_json: bool) -> None:
     if is_json:
-        output.as_json({"socket": config.socket, "data_dir": config.data_dir, "pid": os.getpid()})
+        about = {"socket": config.socket, "data_dir": config.data_dir, "pid": os.getpid()}
+        output.as_json({**about, "http": http} if http else about)
     elif dev:
         click.echo(
             "engine is ready, with temporary data. In another terminal:\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.dispatch.shown import Rows, iso
@@ -9,12 +10,14 @@ from engine.errors import Conflict, NotFound
 from engine.registry.sources import SAMPLES_KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from engine.model import Source
     from engine.registry.store import Registry
 
 WRITE_KEYS_MAX: Final = 20
+TOLD_AT_ONCE: Final = 1_000
+"""Write keys in one item of `keys`."""
 
 
 class Sources:
@@ -23,7 +26,13 @@ class Sources:
     def __init__(self, registry: Registry, *, changed: Callable[[], object]) -> None:
         """`changed` is called when routing is to look again."""
         self._registry = registry
-        self._changed = changed
+        self._route_again = changed
+        self._news = asyncio.Event()
+
+    def _changed(self) -> None:
+        self._route_again()
+        self._news.set()
+        self._news = asyncio.Event()
 
     def get(self, name: str) -> Source:
         """Raises `NotFound`."""
@@ -99,3 +108,21 @@ class Sources:
             "samples_kept": source.samples_kept,
             "created": iso(source.created_ms),
         }
+
+    async def keys(self) -> AsyncIterator[dict[str, Any]]:
+        """Which source a write key is of: all of them, then what changes, as soon as it does; without end.
+
+        {keys: {write key: name of the source, None if it is no more}, is_complete: False if more follows at once}
+        """
+        told: dict[str, str] | None = None
+        while True:
+            news, known = self._news, self._registry.sources.by_key()
+            before = told or {}
+            changed = sorted(key for key in before.keys() | known if before.get(key) != known.get(key))
+            if changed or told is None:
+                parts = [changed[at : at + TOLD_AT_ONCE] for at in range(0, len(changed) or 1, TOLD_AT_ONCE)]
+                for number, part in enumerate(parts, 1):
+                    keys = {key: known.get(key) for key in part}
+                    yield {"keys": keys, "is_complete": number == len(parts)}
+            told = known
+            await news.wait()

@@ -39,6 +39,11 @@ class Sources:
         """Of all."""
         return [str(name) for (name,) in self._db.execute("SELECT name FROM source ORDER BY name")]
 
+    def by_key(self) -> dict[str, str]:
+        """Every write key and the name of its source."""
+        rows = self._db.execute("SELECT k.key, s.name FROM write_key k JOIN source s ON s.id = k.source_id")
+        return {str(key): str(name) for key, name in rows}
+
     def _read(self, rest: str, values: tuple[Any, ...]) -> Iterator[Source]:
         columns = "SELECT id, name, samples_kept, created_ms FROM source"
         rows: list[tuple[Any, ...]] = self._db.execute(f"{columns} {rest}", values).fetchall()

@@ -1,0 +1,1 @@
+"""HTTP for the daemon, as a process of its own and a client of its socket; README.md."""
