@@ -142,6 +142,7 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
             clock=clock,
             limits=lambda limits: check_limits(limits, running.config.limits),
             workspace=running.config.workspace,
+            data_dir=data_dir,
         )
         dispatcher.on_version_compiled(core.version_compiled)
         dispatcher.gate.on_quarantined = core.quarantined

@@ -41,7 +41,15 @@ async def _resume(core: Core, request: ask.Named) -> Any:
 
 
 async def _stats(core: Core, _request: ask.Nothing) -> Any:
-    return await core.stats()
+    return await core.overview.stats()
+
+
+async def _metrics(core: Core, _request: ask.Nothing) -> Any:
+    return await core.overview.metrics()
+
+
+async def _ready(core: Core, _request: ask.Nothing) -> Any:
+    return await core.overview.ready()
 
 
 async def _workers(core: Core, _request: ask.Nothing) -> Any:
@@ -85,6 +93,8 @@ CALLS: Final[dict[str, Call]] = {
     "pause": _pause,
     "resume": _resume,
     "stats": _stats,
+    "metrics": _metrics,
+    "ready": _ready,
     "workers": _workers,
     "deliveries": _deliveries,
     "replay": _replay,

@@ -58,6 +58,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "pause": Operation(ask.Named),
     "resume": Operation(ask.Named),
     "stats": Operation(ask.Nothing),
+    "metrics": Operation(ask.Nothing),
+    "ready": Operation(ask.Nothing),
     "workers": Operation(ask.Nothing),
     "deliveries": Operation(ask.Deliveries, is_stream=True),
     "replay": Operation(ask.Replay, is_stream=True),

@@ -19,14 +19,14 @@ from engine.dispatch.tasks import Tasks
 from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.errors import Conflict, NotFound, Unavailable
 from engine.model import FAILED_CODES
+from engine.overview.overview import Overview
 from engine.paths import LIMIT_OPTIONS
 from engine.records import spans
 from engine.records.store import AttemptFilter
-from engine.workers import layers
-from sandbox import wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
     from engine.clock import Clock
     from engine.dispatch.dispatcher import Dispatcher
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from engine.registry.secrets import Keyring
     from engine.registry.store import Registry
     from engine.workers.pool import Pool
+    from sandbox import wire
 
 log = structlog.get_logger()
 
@@ -61,6 +62,7 @@ class Core:
         clock: Clock,
         limits: Callable[[Mapping[str, int]], Limits],
         workspace: str,
+        data_dir: Path,
     ) -> None:
         self._registry = registry
         self._journal = journal
@@ -72,7 +74,6 @@ class Core:
         self._clock = clock
         self._limits = limits
         self._by_name: dict[str, Lane] = {}
-        self._started = clock.monotonic()
         self._fanout = Fanout(dispatcher.lanes, workspace)
         self.control = Control(
             registry,
@@ -83,6 +84,16 @@ class Core:
             changed=self.changed,
             resealed=self.resealed,
             sources_changed=self._take_sources,
+        )
+        self.overview = Overview(
+            journal=journal,
+            records=records,
+            pool=pool,
+            egress=egress,
+            dispatcher=dispatcher,
+            intake=intake,
+            clock=clock,
+            data_dir=data_dir,
         )
         self._tasks = Tasks(asyncio.get_running_loop())
 
@@ -311,45 +322,13 @@ class Core:
                 remedy="wait until they are delivered, or discard them with `--discard`",
                 data={"stored": depth.stored},
             )
+        self.overview.forget(lane)
         self._by_name.pop(name, None)
         self._dispatcher.remove(lane)
         self._registry.destinations.remove(name)
         self._fanout.disconnect(lane.destination.id)
         self._records.forget(lane.destination.id)
         return {"name": name, "discarded": await self._journal.discard(lane.destination.id)}
-
-    async def stats(self) -> dict[str, Any]:
-        """The daemon as a whole."""
-        journal = await self._journal.stats()
-        totals: dict[str, int] = {}
-        for lane in self._by_name.values():
-            for code, count in lane.record.by_code.items():
-                totals[code] = totals.get(code, 0) + count
-        states: dict[str, int] = {}
-        for worker in self._pool.describe():
-            states[str(worker["state"])] = states.get(str(worker["state"]), 0) + 1
-        return {
-            "uptime_s": round(self._clock.monotonic() - self._started, 1),
-            "destinations": len(self._by_name),
-            "outcomes": totals,
-            "workers": states,
-            "workers_recycled": self._pool.recycled,
-            "zygotes_replaced": self._pool.generations.replaced,
-            "worker_exits": dict(self._pool.deaths),
-            "records": await self._records.stats(),
-            "layers": layers.summary(self._pool.proofs),
-            "egress": {"restarts": self._egress.restarts, "layers": self._egress.layers},
-            "held_mib": round(self._dispatcher.held_bytes / wire.MIB, 1),
-            "journal": {
-                "file_bytes": journal.file_bytes,
-                "commits": journal.commits,
-                "appended": journal.appended,
-                "settled": journal.settled,
-                "duplicates": journal.duplicates,
-                "writable": journal.writable,
-                "stored": sum(depth.stored for depth in journal.destinations),
-            },
-        }
 
     def workers(self) -> list[dict[str, Any]]:
         """A row a worker."""

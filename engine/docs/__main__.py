@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.config import LIMIT_NAMES, settings_table
+from engine.metrics import metrics_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HERE: Final = Path(__file__).parent
-FILES: Final = {"functions.md": ("modules", "limits"), "operations.md": ("settings",)}
+FILES: Final = {"functions.md": ("modules", "limits"), "operations.md": ("metrics", "settings")}
 """File → its generated tables."""
 # A process of its own: the engine sees of the sandbox only the wire.
 _WHITELIST: Final = "import json; from sandbox import modules; print(json.dumps(modules.whitelist()))"
@@ -63,7 +64,14 @@ def _modules() -> str:
     )
 
 
-_TABLES: Final = {"modules": _modules, "limits": _limits, "settings": _settings}
+def _metrics() -> str:
+    return _table(
+        ("name", "type", "labels", "meaning"),
+        ((_code(name), kind, labels, meaning) for name, kind, labels, meaning in metrics_table()),
+    )
+
+
+_TABLES: Final = {"modules": _modules, "limits": _limits, "metrics": _metrics, "settings": _settings}
 
 
 def fill(text: str, name: str, table: str) -> str:

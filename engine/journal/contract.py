@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.metrics import Buckets
     from engine.model import Chunk, Lease, Part
     from sandbox.wire import Events
 
@@ -141,6 +142,10 @@ class JournalStats:
     duplicates: int
     writable: bool
     """False while a commit fails; what was accepted stays, appends are refused."""
+    commit_s: Buckets
+    """How long commits took. It goes on counting."""
+    commit_bytes: Buckets
+    """What they wrote of events and their ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -370,6 +370,8 @@ class SqliteJournal:
             settled=writer.settled,
             duplicates=writer.duplicates,
             writable=not writer.full_because and not writer.is_holding,
+            commit_s=writer.commit_s,
+            commit_bytes=writer.commit_bytes,
         )
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ from engine.journal.admitting import admit
 from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
 from engine.journal.rows import Writes
 from engine.journal.store import TRANSIENT
+from engine.metrics import Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 COMMIT_BYTES_MAX: Final = 4 << 20
 """A transaction is closed when it has so much, so that a flood doesn't stretch everybody's wait, nor the WAL."""
 COMMIT_REQUESTS_MAX: Final = 4096
+COMMIT_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+COMMIT_BOUNDS_BYTES: Final = (1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20)
 RETRY_AFTER_S: Final = 1.0
 PRUNE_EVERY_S: Final = 60.0
 RESTORE_PAUSE_S: Final = 0.001
@@ -79,6 +82,8 @@ class Writer:
         self.is_holding = False
         """Settles wait for the disk."""
         self.commits = 0
+        self.commit_s = Buckets(COMMIT_BOUNDS_S)
+        self.commit_bytes = Buckets(COMMIT_BOUNDS_BYTES)
         self.appended = 0
         self.settled = 0
         self.duplicates = 0
@@ -195,13 +200,16 @@ class Writer:
         try:
             duplicates = sum(admit(self._ids, r, now_s) for r in requests if isinstance(r, Append))
             writes = requests[0].writes if len(requests) == 1 else Writes.join(r.writes for r in requests)
+            begun = self._clock.monotonic()
             self._store.commit(writes, self._inventory.partial, also=lambda: self._ids.write(now_s))
+            self.commit_s.add(self._clock.monotonic() - begun)
         except BaseException:
             self._ids.forget()
             raise
         self._ids.keep(now_s)
         self._inventory.apply(writes)
         self.commits += 1
+        self.commit_bytes.add(writes.size_bytes)
         self.duplicates += duplicates
         self.appended += sum(row.deliveries for row in writes.fresh)
         self.appended -= sum(count for _, count in writes.duplicates)

@@ -21,6 +21,14 @@ class Count:
     histogram: histogram.Histogram = field(default_factory=dict)
 
 
+def add_to(counted: dict[str, Count], name: str, entry: Count) -> None:
+    """Count what `entry` has, too."""
+    total = counted.setdefault(name, Count())
+    total.count += entry.count
+    if name == "delivered":  # the only one whose histogram is asked for over all time
+        histogram.merge(total.histogram, entry.histogram)
+
+
 class Counts(NamedTuple):
     """What was counted of one destination in one minute."""
 
@@ -32,7 +40,7 @@ class Counts(NamedTuple):
 class Record:
     """What the dispatcher tells of one destination. Never waits, never raises; its owner is `records.Records`."""
 
-    __slots__ = ("_became_dirty", "_keep", "destination_id", "is_followed", "open", "totals")
+    __slots__ = ("_became_dirty", "_keep", "_taken", "destination_id", "is_followed", "open", "totals")
 
     def __init__(
         self,
@@ -49,6 +57,8 @@ class Record:
         """Counter → count since the destination was made."""
         self.open: dict[str, Count] = {}
         """Counter → what was counted and not yet taken."""
+        self._taken: dict[str, Count] = {}
+        """Counter → what was taken since the start."""
         self._became_dirty = became_dirty
         self._keep = keep
 
@@ -84,4 +94,14 @@ class Record:
     def take(self) -> dict[str, Count]:
         """What was counted since the last time."""
         taken, self.open = self.open, {}
+        for name, entry in taken.items():
+            add_to(self._taken, name, entry)
         return taken
+
+    def since_start(self) -> dict[str, Count]:
+        """Counter → what was counted since this process began."""
+        counted: dict[str, Count] = {}
+        for part in (self._taken, self.open):
+            for name, entry in part.items():
+                add_to(counted, name, entry)
+        return counted

@@ -90,6 +90,7 @@ class Generations:
         clock: Clock,
     ) -> None:
         self.replaced = 0
+        self.deaths = 0
         self._lifetime = lifetime
         self._is_degraded_allowed = is_degraded_allowed
         self._cgroups = cgroups
@@ -237,6 +238,7 @@ class Generations:
     def _died(self, generation: Generation) -> None:
         """Its workers died with it. If it was the one that forks, another is started."""
         generation.is_dead = True
+        self.deaths += not self._is_over
         lost = [worker_id for worker_id, owner in self._of_worker.items() if owner is generation]
         is_current = generation is self._current
         if is_current:

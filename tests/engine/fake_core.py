@@ -39,6 +39,7 @@ class FakeCore:
         self.lines_made = 0
         self.streams_open = 0
         self.arguments: dict[str, Any] = {}
+        self.overview = SimpleNamespace(stats=self.stats)
         self.control = SimpleNamespace(destinations=SimpleNamespace(deploy=self.deploy))
         self.blocked = asyncio.Event()
         self.cancelled: list[str] = []
