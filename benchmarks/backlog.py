@@ -2,8 +2,8 @@
 
 The events are small (about 220 bytes, so that they take under three gigabytes and not ten) and each has an id of its own that
 the journal knows. They are written to the journal before the daemon starts, in chunks of 100, for a destination that is
-paused; events are submitted to it; it is resumed, and what it delivers in `DRAIN_S` is counted. The same is done
-with a journal that holds no more than what is drained.
+paused; events are submitted to it; it is resumed, and what it delivers in four seconds is counted. The same is done
+with a journal that holds 600,000 (`alone`): no more than what is drained.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 import msgpack
 import psutil
 
-from benchmarks.harness import Figure, daemon, figure
+from benchmarks.harness import daemon
+from benchmarks.suite.program import Conditions, Measure, Program
 from engine.clock import SystemClock
 from engine.journal.contract import Claim
 from engine.journal.sqlite import SqliteJournal
@@ -62,22 +63,22 @@ class Seen:
     rss_max_mib: float
 
 
-def measure(_floor: float | None, runs: int) -> list[Figure]:
-    """A backlog takes a minute to write: a third of the runs, one at least."""
-    pairs = [(_run(ALONE), _run(STORED)) for _ in range(max(1, runs // 3))]
-    full = [pair[1] for pair in pairs]
-    return [
-        figure("backlog_start", "s", [seen.start_s for seen in full]),
-        figure("backlog_start_extra", "s", [b.start_s - a.start_s for a, b in pairs]),
-        figure("backlog_submit", "events/s", [seen.submit_rate for seen in full]),
-        figure("backlog_submit_ratio", "of empty", [b.submit_rate / a.submit_rate for a, b in pairs]),
-        figure("backlog_drain", "events/s", [seen.drain_rate for seen in full]),
-        figure("backlog_drain_ratio", "of empty", [b.drain_rate / a.drain_rate for a, b in pairs]),
-        figure("backlog_rss_max", "MiB", [seen.rss_max_mib for seen in full]),
-    ]
+def run(conditions: Conditions) -> dict[str, float]:
+    """Of the full journal, and of it against the other."""
+    empty, full = (_seen(stored, conditions) for stored in conditions.pick((ALONE, STORED), (20_000, 20_000)))
+    return {
+        "backlog_start": full.start_s,
+        "backlog_start_more": full.start_s - empty.start_s,
+        "backlog_submit_alone": empty.submit_rate,
+        "backlog_submit": full.submit_rate,
+        "backlog_drain_alone": empty.drain_rate,
+        "backlog_drain": full.drain_rate,
+        "backlog_rss_max": full.rss_max_mib,
+    }
 
 
-def _run(stored: int) -> Seen:
+def _seen(stored: int, conditions: Conditions) -> Seen:
+    submits, drain_s = conditions.pick((SUBMITTED // SIZE, DRAIN_S), (10, 0.1))
     with tempfile.TemporaryDirectory(prefix="engine-bench-") as folder:
         with daemon(data=Path(folder)) as (client, _):
             client.deploy("backlog", SOURCE)
@@ -89,9 +90,9 @@ def _run(stored: int) -> Seen:
             if client.show("backlog")["stored"] != stored:
                 raise RuntimeError("the backlog is not what was written")
             memory = psutil.Process(process.pid)
-            submit_rate = _submit(client)
+            submit_rate = _submit(client, submits)
             rss = memory.memory_info().rss
-            drain_rate, rss_draining = _drain(client, memory)
+            drain_rate, rss_draining = _drain(client, memory, drain_s)
         return Seen(start_s, submit_rate, drain_rate, max(rss, rss_draining) / MIB)
 
 
@@ -114,26 +115,42 @@ def _batches(count: int) -> Iterator[Events]:
         yield Events(b"\x01" * SIZE, ids, ["u" * 36] * SIZE, {}, [len(_BODY)] * SIZE, bodies)
 
 
-def _submit(client: Client) -> float:
-    batches = list(_batches(SUBMITTED // SIZE))
+def _submit(client: Client, submits: int) -> float:
+    batches = list(_batches(submits))
     begun = time.perf_counter()
     for result in client.submit_many("backlog", batches):
         if result.accepted != SIZE:
             raise RuntimeError("an event wasn't accepted")
-    return SUBMITTED / (time.perf_counter() - begun)
+    return submits * SIZE / (time.perf_counter() - begun)
 
 
-def _drain(client: Client, memory: psutil.Process) -> tuple[float, int]:
+def _drain(client: Client, memory: psutil.Process, drain_s: float) -> tuple[float, int]:
     client.resume("backlog")
     while not client.show("backlog")["by_code"].get("delivered"):
         time.sleep(0.01)
     rss_max, begun = 0, time.perf_counter()
     before = client.show("backlog")["by_code"]["delivered"]
-    while (elapsed_s := time.perf_counter() - begun) < DRAIN_S:
+    while (elapsed_s := time.perf_counter() - begun) < drain_s:
         rss_max = max(rss_max, memory.memory_info().rss)
-        time.sleep(0.1)
+        time.sleep(min(0.1, drain_s))
     shown = client.show("backlog")
     if not shown["stored"]:
         raise RuntimeError("the backlog was drained before it could be measured")
     elapsed_s = time.perf_counter() - begun
     return (shown["by_code"]["delivered"] - before) / elapsed_s, rss_max
+
+
+PROGRAM: Final = Program(
+    (
+        Measure("backlog_start", "s", "less"),
+        Measure("backlog_start_more", "s", "less"),
+        Measure("backlog_submit_alone", "events/s"),
+        Measure("backlog_submit", "events/s", baseline="backlog_submit_alone"),
+        Measure("backlog_drain_alone", "events/s"),
+        Measure("backlog_drain", "events/s", baseline="backlog_drain_alone"),
+        Measure("backlog_rss_max", "MiB", "less"),
+    ),
+    run,
+    warm_up="none",
+    runs_share=0.3,  # a backlog takes a minute to write
+)

@@ -1,20 +1,17 @@
-"""`cold_start`: the first event of a fresh destination, and of a suspended one; submit to outcome, durable."""
+"""`cold_start`: the first event of each of 200 fresh destinations, and of 50 whose workers were suspended.
+
+One after the other, submit to outcome, durable. Between two of them there is a pause of 10 ms, so that a spare is there
+again, as for destinations that wake one by one.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.harness import (
-    RECORDED,
-    REFERENCE_SETTINGS,
-    REFERENCE_SOURCE,
-    Figure,
-    daemon,
-    figure,
-    percentile,
-    reference_events,
-)
+from benchmarks.harness import REFERENCE_SETTINGS, REFERENCE_SOURCE, daemon, reference_events, wait_until
+from benchmarks.suite.latencies import Latencies
+from benchmarks.suite.program import Conditions, Program, latency_measures
 from engine.events import encode_events
 
 if TYPE_CHECKING:
@@ -22,40 +19,49 @@ if TYPE_CHECKING:
 
 DESTINATIONS: Final = 200
 SUSPENDED: Final = 50
+PAUSE_S: Final = 0.01
+SPARES_S: Final = 0.5
 
 
-def measure(_floor: float | None, runs: int) -> list[Figure]:
-    """Milliseconds, p50 and p99 of each run."""
-    results = [_run() for _ in range(max(1, runs // 2))]
-    names = ("cold_start_p50", "cold_start_p99", "wake_p50", "wake_p99")
-    return [figure(name, "ms", [result[at] for result in results]) for at, name in enumerate(names)]
-
-
-def _run() -> tuple[float, float, float, float]:
+def run(conditions: Conditions) -> dict[str, Latencies]:
+    """Milliseconds."""
+    cold, wake = Latencies(), Latencies()
     with daemon() as (client, _):
-        names = [f"destination-{at}" for at in range(DESTINATIONS)]
+        names = _deploy(client, conditions.pick(DESTINATIONS, 5))
+        time.sleep(SPARES_S)  # spares are forked again after the deploys; a cold start finds them
         for name in names:
-            client.deploy(name, REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
-        time.sleep(0.5)  # spares are forked again after the deploys; a cold start finds them
-        cold = [_first(client, name) for name in names]
-    with daemon("--config", str(RECORDED.parent / "suspend.toml")) as (client, _):
-        names = [f"destination-{at}" for at in range(SUSPENDED)]
+            _first(client, name, cold)
+    with daemon(settings={"suspend_after_s": 1}) as (client, _):
+        names = _deploy(client, conditions.pick(SUSPENDED, 5))
         for name in names:
-            client.deploy(name, REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
-            _first(client, name)
-        deadline = time.monotonic() + 30
-        while any(row["state"] == "idle" for row in client.workers()) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        wake = [_first(client, name) for name in names]
-    return percentile(cold, 50), percentile(cold, 99), percentile(wake, 50), percentile(wake, 99)
+            _first(client, name, Latencies())
+        wait_until(lambda: _are_suspended(client, len(names)), "suspension of all workers")
+        for name in names:
+            _first(client, name, wake)
+    return {"cold_start": cold, "wake": wake}
 
 
-def _first(client: Client, name: str) -> float:
+def _deploy(client: Client, count: int) -> list[str]:
+    names = [f"destination-{at}" for at in range(count)]
+    for name in names:
+        client.deploy(name, REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
+    return names
+
+
+def _are_suspended(client: Client, count: int) -> bool:
+    return len([row for row in client.workers() if row["state"] == "suspended"]) >= count
+
+
+def _first(client: Client, name: str, latencies: Latencies) -> None:
     columns = encode_events(reference_events(1))
     begun = time.perf_counter()
     result = client.submit(name, columns, wait=True)
-    elapsed_ms = (time.perf_counter() - begun) * 1000
+    latencies.record(time.perf_counter() - begun)
     if result.delivered != 1:
         raise RuntimeError(f"the first event of {name} was not delivered: {result.by_code}")
-    time.sleep(0.01)  # the next one finds a spare again, as destinations that wake one by one do
-    return elapsed_ms
+    time.sleep(PAUSE_S)
+
+
+PROGRAM: Final = Program(
+    latency_measures("cold_start", "wake"), run, warm_up="none: the first is what counts", runs_share=0.5
+)

@@ -1,19 +1,26 @@
 """`dedupe`: what it costs that message ids are known: submits of 100 with the ids judged, against submits that bypass it.
 
-Each run is a fresh daemon on a journal that knows `KNOWN` ids already. With and without take turns within it, so that
-both see the same machine; all events have ids of their own.
+A fresh daemon on a journal that knows two million ids already. With and without take turns within it, five pairs, so
+that both see the same machine; all events have ids of their own. `dedupe_share` is the median of the pairs' ratios.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.harness import REFERENCE_SETTINGS, REFERENCE_SOURCE, Figure, daemon, figure, reference_batches
+from benchmarks.harness import (
+    REFERENCE_SETTINGS,
+    REFERENCE_SOURCE,
+    daemon,
+    delivered_per_s,
+    in_turns,
+    reference_batches,
+)
+from benchmarks.suite.program import FLOOR, Conditions, Measure, Program
 from engine.clock import SystemClock
 from engine.journal.dedupe.index import DedupeIndex
 from engine.journal.store import Store
@@ -27,38 +34,32 @@ EVENTS: Final = 50_000
 SIZE: Final = 100
 
 
-def measure(floor: float | None, runs: int) -> list[Figure]:
-    """Events a second with and without, and the ratio of the two: the median of the pairs of a run."""
-    rates_with: list[float] = []
-    rates_without: list[float] = []
-    ratios: list[float] = []
-    for _ in range(max(1, runs // 2)):
-        pairs = _run()
-        rates_with.append(statistics.median(pair[0] for pair in pairs))
-        rates_without.append(statistics.median(pair[1] for pair in pairs))
-        ratios.append(statistics.median(pair[0] / pair[1] for pair in pairs))
-    return [
-        figure("dedupe_with", "events/s", rates_with, floor=floor),
-        figure("dedupe_without", "events/s", rates_without, floor=floor),
-        figure("dedupe_ratio", "with/out", ratios),
-    ]
-
-
-def _run() -> list[tuple[float, float]]:
+def run(conditions: Conditions) -> dict[str, float]:
+    """Events a second, and their ratio."""
+    known, pairs, events = conditions.pick((KNOWN, PAIRS, EVENTS), (20_000, 1, 1_000))
     with tempfile.TemporaryDirectory(prefix="engine-bench-") as folder:
-        know(Path(folder) / "journal.db")
+        know(Path(folder) / "journal.db", known)
         with daemon(data=Path(folder)) as (client, _):
             client.deploy("reference", REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
-            _rate(client, dedupe=True)
-            return [(_rate(client, dedupe=True), _rate(client, dedupe=False)) for _ in range(PAIRS)]
+            _rate(client, events, dedupe=True)
+            seen = in_turns(
+                pairs,
+                lambda: _rate(client, events, dedupe=True),
+                lambda: _rate(client, events, dedupe=False),
+            )
+    return {
+        "dedupe_with": statistics.median(judged for judged, _ in seen),
+        "dedupe_without": statistics.median(bypassed for _, bypassed in seen),
+        "dedupe_share": statistics.median(judged / bypassed for judged, bypassed in seen),
+    }
 
 
-def know(journal: Path) -> None:
-    """Make a journal at this path that has accepted `KNOWN` ids, and has swept most of them."""
+def know(journal: Path, known: int) -> None:
+    """Make a journal at this path that has accepted so many ids, and has swept most of them."""
     store = Store(journal)
     index = DedupeIndex(store, window_s=24 * 3600, bytes_max=1 << 30)
     now_s = SystemClock().now_ms() // 1000
-    for _ in range(KNOWN // 10_000):
+    for _ in range(known // 10_000):
         index.judge(0, [str(uuid.uuid4()) for _ in range(10_000)], now_s)
         with store.transaction():
             index.write(now_s)
@@ -70,13 +71,17 @@ def know(journal: Path) -> None:
     store.close()
 
 
-def _rate(client: Client, *, dedupe: bool) -> float:
-    batches = reference_batches(EVENTS, SIZE)
-    delivered = 0
-    begun = time.perf_counter()
-    for result in client.submit_many("reference", batches, wait=True, dedupe=dedupe):
-        delivered += result.delivered
-    elapsed_s = time.perf_counter() - begun
-    if delivered != EVENTS:
-        raise RuntimeError(f"{delivered} of {EVENTS} events were delivered")
-    return EVENTS / elapsed_s
+def _rate(client: Client, events: int, *, dedupe: bool) -> float:
+    return delivered_per_s(client, "reference", reference_batches(events, SIZE), dedupe=dedupe)
+
+
+PROGRAM: Final = Program(
+    (
+        Measure("dedupe_with", "events/s", baseline=FLOOR),
+        Measure("dedupe_without", "events/s", baseline=FLOOR),
+        Measure("dedupe_share", "of without"),
+    ),
+    run,
+    warm_up="one burst with ids judged",
+    runs_share=0.5,
+)

@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import ssl
+import statistics
 import threading
 import time
 from typing import Any, Final
@@ -18,7 +19,8 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
-from benchmarks.harness import Figure, daemon, figure, reference_events
+from benchmarks.harness import daemon, in_turns, reference_events
+from benchmarks.suite.program import Conditions, Measure, Program
 from benchmarks.upstream import running
 from engine.client import Client
 from engine.egress import destinations, fetching
@@ -38,26 +40,28 @@ DEF: Final = ASYNC.replace("async def", "def").replace("await ", "")
 CONCURRENT: Final = 64
 PAIRS: Final = 7
 DESTINATIONS: Final = 10_000
+LOADS: Final = (
+    ("fetch_async_now", ASYNC, "/now", 1, 12_000, CONCURRENT),
+    ("fetch_async_50ms", ASYNC, "/later", 4, 12_000, CONCURRENT),
+    ("fetch_def_now", DEF, "/now", 1, 3_000, 16),
+    ("fetch_def_50ms", DEF, "/later", 1, 2_000, 32),
+)
+"""Figure, code, path, destinations, events, and how many requests of a destination at once."""
 
 
-def measure(floor: float | None, runs: int) -> list[Figure]:
+def run(conditions: Conditions) -> dict[str, float]:
     """Deliveries a second, and what a dead host costs those beside it."""
-    del floor  # it calls nothing: nothing here compares with it
+    small = conditions.is_smoke
     with running() as base:
-        alone = [uvloop.run(_alone(f"{base}/now", 8_000)) for _ in range(runs)]
-        figures = [figure("fetch_aiohttp_alone", "requests/s", alone)]
-        for name, source, path, names, count, concurrency in (
-            ("fetch_async_now", ASYNC, "/now", 1, 12_000, CONCURRENT),
-            ("fetch_async_50ms", ASYNC, "/later", 4, 12_000, CONCURRENT),
-            ("fetch_def_now", DEF, "/now", 1, 3_000, 16),
-            ("fetch_def_50ms", DEF, "/later", 1, 2_000, 32),
-        ):
-            values = [_run(source, base + path, names, count, concurrency) for _ in range(runs)]
-            figures.append(figure(name, "events/s", values))
-        figures.append(figure("fetch_ratio_to_aiohttp", "ratio", [figures[1].value / figures[0].value]))
-        figures.append(figure("fetch_beside_dead_host", "ratio", _pairs(f"{base}/now")))
-        figures.append(figure("fetch_connections_left", "of 10,000", [uvloop.run(_many(f"{base}/now"))]))
-    return figures
+        seen = {"fetch_aiohttp_alone": uvloop.run(_alone(f"{base}/now", 128 if small else 8_000))}
+        for name, source, path, names, count, concurrency in LOADS:
+            events = names * 100 if small else count
+            seen[name] = _rate(source, base + path, names, events, concurrency)
+        seen["fetch_beside_dead_host"] = _beside_dead_host(
+            f"{base}/now", *((1, 100) if small else (PAIRS, 4_000))
+        )
+        seen["fetch_connections_left"] = uvloop.run(_many(f"{base}/now", 100 if small else DESTINATIONS))
+    return seen
 
 
 async def _alone(url: str, count: int) -> float:
@@ -82,11 +86,11 @@ def reference_json() -> bytes:
     return json.dumps(reference_events(1)[0], separators=(",", ":")).encode()
 
 
-def _run(source: str, url: str, names: int, count: int, concurrency: int) -> float:
+def _rate(source: str, url: str, names: int, count: int, concurrency: int) -> float:
     with daemon("--allow", "127.0.0.1:*") as (client, _):
         for at in range(names):
             client.deploy(f"api{at}", source, settings={"url": url}, limits={"concurrency": concurrency})
-        _load(client, names, count // 5)
+        _load(client, names, max(count // 5, names * 100))
         return _load(client, names, count)
 
 
@@ -114,9 +118,8 @@ def _load(client: Client, names: int, count: int) -> float:
     return sum(delivered) / elapsed_s
 
 
-def _pairs(url: str) -> list[float]:
-    """With against without a destination beside it whose host never answers."""
-    ratios = []
+def _beside_dead_host(url: str, pairs: int, count: int) -> float:
+    """With against without a destination beside it whose host never answers: the median pair."""
     with (
         socket.create_server(("127.0.0.1", 0), backlog=1024) as dead,
         daemon("--allow", "127.0.0.1:*") as (client, _),
@@ -126,16 +129,15 @@ def _pairs(url: str) -> list[float]:
         client.deploy(
             "dead", ASYNC, settings={"url": f"http://127.0.0.1:{dead.getsockname()[1]}/"}, limits=limits
         )
-        _load(client, 1, 2_000)
-        for at in range(PAIRS):
-            pair: dict[bool, float] = {}
-            for is_beside in (True, False) if at % 2 else (False, True):
-                if is_beside:
-                    client.submit("dead", reference_events(CONCURRENT), dedupe=False)
-                pair[is_beside] = _load(client, 1, 4_000)
-            ratios.append(pair[True] / pair[False])
+        _load(client, 1, max(count // 2, 100))
+
+        def beside() -> float:
+            client.submit("dead", reference_events(CONCURRENT), dedupe=False)
+            return _load(client, 1, count)
+
+        seen = in_turns(pairs, lambda: _load(client, 1, count), beside)
         client.remove("dead", discard=True)
-    return ratios
+    return statistics.median(with_it / without for without, with_it in seen)
 
 
 class _Nowhere:
@@ -145,8 +147,8 @@ class _Nowhere:
         """A piece."""
 
 
-async def _many(url: str) -> float:
-    """Connections that 10,000 destinations with one fetch each leave open."""
+async def _many(url: str, count: int) -> float:
+    """Connections that so many destinations with one fetch each leave open."""
     table = Table(find=_nothing, tls=ssl.create_default_context())
     rules = Rules((parse_pattern("127.0.0.1:*"),))
 
@@ -156,7 +158,7 @@ async def _many(url: str) -> float:
         frame = fetch_wire.Fetch(1, 1, "GET", url, b"", b"", 30_000, 0)
         await fetching.perform(frame, [], destination, Trace(1, 0, "", "", [], b"", 0), _Nowhere())
 
-    for start in range(0, DESTINATIONS, 100):
+    for start in range(0, count, 100):
         await asyncio.gather(*(one(number) for number in range(start, start + 100)))
     left = sum(destination.peak for destination in table)
     if left > destinations.CONNECTIONS_MAX:
@@ -168,3 +170,15 @@ async def _many(url: str) -> float:
 
 async def _nothing(_host: str, _port: int) -> list[tuple[int, str]]:
     return []
+
+
+PROGRAM: Final = Program(
+    (
+        Measure("fetch_aiohttp_alone", "requests/s"),
+        *(Measure(name, "events/s", baseline="fetch_aiohttp_alone") for name, *_ in LOADS),
+        Measure("fetch_beside_dead_host", "of without"),
+        Measure("fetch_connections_left", "connections", "less"),
+    ),
+    run,
+    warm_up="a fifth of the events",
+)

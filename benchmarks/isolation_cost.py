@@ -1,5 +1,10 @@
 """`isolation_cost`: what each layer of the jail costs, all of it, the filter on a call; and throughput with and without.
 
+`zygote_…`, `worker_…`: microseconds of each step of the jail, once in a zygote, and in each worker (median of 200); `worker_jail` is a
+worker's steps together, `worker_fork` the fork before them. `filter_a_call`, `filter_a_checked_call`: nanoseconds that the filter adds to
+a call that is always allowed, and to one whose arguments are checked. `jailed_…`: submits of 100 with the jail, against a daemon
+whose zygote has an empty checklist, seven pairs in turns.
+
 `python -m benchmarks.isolation_cost` is the process that is measured from within: it takes the zygote's steps, each timed, then forks
 workers that take theirs. Without the jail, for the throughput, see `unjailed.py`.
 """
@@ -12,9 +17,18 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from benchmarks.harness import REFERENCE_SETTINGS, REFERENCE_SOURCE, Figure, daemon, figure, reference_batches
+from benchmarks.harness import (
+    REFERENCE_SETTINGS,
+    REFERENCE_SOURCE,
+    daemon,
+    delivered_per_s,
+    in_turns,
+    reference_batches,
+)
+from benchmarks.suite.program import FLOOR, Conditions, Measure, Program
+from sandbox import jail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,55 +41,61 @@ PAIRS: Final = 7
 EVENTS_A_BURST: Final = 50_000
 
 
-def measure(floor: float | None, runs: int) -> list[Figure]:
-    """µs a layer and for all, ns a call, events a second with the jail, and the share of what there is without."""
-    seen: dict[str, list[float]] = {}
-    for _ in range(runs):
-        answer = subprocess.run(
-            [sys.executable, "-I", "-m", "benchmarks.isolation_cost"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for name, value in json.loads(answer.stdout).items():
-            seen.setdefault(name, []).append(value)
-    figures = [figure(name, "ns" if "call" in name else "us", values) for name, values in seen.items()]
-    return [*figures, *_throughput(floor)]
+def run(conditions: Conditions) -> dict[str, float]:
+    """Us a layer and for all, ns a call, events a second with the jail, and the share of what there is without."""
+    workers = conditions.pick(WORKERS, 5)
+    answer = subprocess.run(
+        [sys.executable, "-I", "-m", "benchmarks.isolation_cost", str(workers)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    layers: dict[str, float] = json.loads(answer.stdout)
+    return layers | _throughput(*conditions.pick((PAIRS, EVENTS_A_BURST), (1, 1_000)))
 
 
-def _throughput(floor: float | None) -> list[Figure]:
-    """Two daemons take turns, burst by burst; the share is the median of the pairs'."""
+def _throughput(pairs: int, events: int) -> dict[str, float]:
     with daemon() as (jailed, _), daemon(module="benchmarks.unjailed") as (free, _):
         for client in (jailed, free):
             client.deploy("reference", REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
-            _burst(client)
-        pairs = []
-        for at in range(PAIRS):
-            order = (jailed, free) if at % 2 else (free, jailed)
-            rates = {id(client): _burst(client) for client in order}
-            pairs.append((rates[id(jailed)], rates[id(free)]))
-    return [
-        figure("jailed_throughput_100", "events/s", [with_it for with_it, _ in pairs], floor=floor),
-        figure("jailed_share", "of without", [with_it / without for with_it, without in pairs]),
-    ]
+            _burst(client, events)
+        seen = in_turns(pairs, lambda: _burst(jailed, events), lambda: _burst(free, events))
+    return {
+        "jailed_throughput_100": statistics.median(inside for inside, _ in seen),
+        "jailed_share": statistics.median(inside / outside for inside, outside in seen),
+    }
 
 
-def _burst(client: Client) -> float:
-    batches = reference_batches(EVENTS_A_BURST, 100)  # encoding is the caller's work, and not measured
-    begun = time.perf_counter()
-    delivered = 0
-    for result in client.submit_many("reference", batches, wait=True):
-        delivered += result.delivered
-    if delivered != EVENTS_A_BURST:
-        raise RuntimeError(f"{delivered} of {EVENTS_A_BURST} events were delivered")
-    return EVENTS_A_BURST / (time.perf_counter() - begun)
+def _burst(client: Client, events: int) -> float:
+    return delivered_per_s(client, "reference", reference_batches(events, 100))
+
+
+PROGRAM: Final = Program(
+    (
+        *(
+            Measure(name, "us", "less")
+            for name in (
+                *dict.fromkeys(f"zygote_{step.layer}" for step in (*jail.LAUNCHER, *jail.ZYGOTE)),
+                *dict.fromkeys(f"worker_{step.layer}" for step in (*jail.WORKER_BEFORE_LOOP, *jail.WORKER)),
+                "worker_fork",
+                "worker_jail",
+            )
+        ),
+        Measure("filter_a_call", "ns", "less"),
+        Measure("filter_a_checked_call", "ns", "less"),
+        Measure("jailed_throughput_100", "events/s", baseline=FLOOR),
+        Measure("jailed_share", "of without"),
+    ),
+    run,
+    warm_up="one burst of each daemon; each call made before it is timed",
+)
 
 
 # --- In the process that is measured
 
 
-def _main() -> None:
-    from sandbox import jail, modules  # noqa: PLC0415  the parent measures from outside
+def _main(workers: int) -> None:
+    from sandbox import modules  # noqa: PLC0415  the parent measures from outside
 
     modules.preload()
     out = os.dup(1)
@@ -99,18 +119,18 @@ def _main() -> None:
     # The launcher hands over by fork: what it timed is in the child's copy.
     jail.enter(os.open(os.devnull, os.O_RDONLY), room)
     figures = {f"zygote_{layer}": sum(values) for layer, values in once.items()}
-    figures.update(_workers(jail, room, once))
+    figures.update(_workers(workers, room, once))
     os.write(out, json.dumps(figures).encode())
     os._exit(0)
 
 
-def _workers(jail: Any, room: Any, once: dict[str, list[float]]) -> dict[str, float]:
+def _workers(count: int, room: jail.Jail, once: dict[str, list[float]]) -> dict[str, float]:
     """Medians over many workers."""
-    rows = [row for _ in range(WORKERS) if (row := _worker(jail, room, once))]
+    rows = [row for _ in range(count) if (row := _worker(room, once))]
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
-def _worker(jail: Any, room: Any, once: dict[str, list[float]]) -> dict[str, float]:
+def _worker(room: jail.Jail, once: dict[str, list[float]]) -> dict[str, float]:
     read_fd, write_fd = os.pipe()
     begun = time.perf_counter()
     child = os.fork()
@@ -152,4 +172,4 @@ def _calls(fd: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    _main()
+    _main(int(sys.argv[1]))

@@ -1,25 +1,23 @@
 """`records`: throughput in submits of 100 with records and without, in interleaved pairs; all delivered, and 10 % failing.
 
+Two daemons take turns, burst by burst; shares are medians of three pairs a run. What records cost is two dict entries a frame, an entry
+and the detail's bytes a failure, and a transaction a second in another thread.
+
 `python -m benchmarks.records serve …` is a daemon that records nothing: what a daemon would be that had no records at
 all. There is no such option of the product.
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psutil
 
-from benchmarks.harness import (
-    REFERENCE_SETTINGS,
-    REFERENCE_SOURCE,
-    Figure,
-    daemon,
-    figure,
-    reference_events,
-)
+from benchmarks.harness import REFERENCE_SETTINGS, REFERENCE_SOURCE, daemon, in_turns, reference_events
+from benchmarks.suite.program import FLOOR, Conditions, Measure, Program
 from engine.events import encode_events
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from sandbox.wire import Events
 
 EVENTS_A_BURST: Final = 50_000
-PAIRS_A_RUN: Final = 3
+PAIRS: Final = 3
 FAILING_SOURCE: Final = REFERENCE_SOURCE.replace(
     "    return {", "    if properties.get('fails'):\n        raise ValueError('no')\n    return {", 1
 )
@@ -71,63 +69,73 @@ class Burst(NamedTuple):
     cpu_us: float
 
 
-def measure(floor: float | None, runs: int) -> list[Figure]:
-    """With records, and as a share of what is without: events a second, and the supervisor's CPU time an event."""
-    figures = []
+def run(conditions: Conditions) -> dict[str, float]:
+    """Events a second with records, and as shares of what is without: that, and the supervisor's CPU time an event."""
+    pairs, count = conditions.pick((PAIRS, EVENTS_A_BURST), (1, 1_000))
+    seen: dict[str, float] = {}
     for name, source, failing in (("records", REFERENCE_SOURCE, 0), ("records_failing", FAILING_SOURCE, 10)):
         events = reference_events(100)
         for at in range(failing):
-            events[at * 10] = {
-                **events[at * 10],
-                "properties": {**events[at * 10]["properties"], "fails": True},
-            }
-        pairs = _pairs(source, encode_events(events), failing, runs * PAIRS_A_RUN)
-        figures += [
-            figure(name, "events/s", [recorded.rate for recorded, _ in pairs], floor=floor),
-            figure(f"{name}_share", "of without", [one.rate / other.rate for one, other in pairs]),
-            figure(f"{name}_cpu", "of without", [one.cpu_us / other.cpu_us for one, other in pairs]),
-        ]
-    return figures
+            properties = {**events[at * 10]["properties"], "fails": True}
+            events[at * 10] = {**events[at * 10], "properties": properties}
+        bursts = _bursts(source, encode_events(events), failing, pairs, count)
+        seen |= {
+            name: statistics.median(recorded.rate for recorded, _ in bursts),
+            f"{name}_share": statistics.median(one.rate / other.rate for one, other in bursts),
+            f"{name}_cpu": statistics.median(one.cpu_us / max(other.cpu_us, 0.01) for one, other in bursts),
+        }
+    return seen
 
 
-def _pairs(source: str, columns: Events, failing: int, pairs: int) -> list[tuple[Burst, Burst]]:
-    """Two daemons, turn about, so that a machine that slows down slows both; either is the first as often."""
+def _bursts(source: str, columns: Events, failing: int, pairs: int, count: int) -> list[tuple[Burst, Burst]]:
+    """Two daemons, turn about."""
     with daemon() as recorded, daemon(module="benchmarks.records") as unrecorded:
-        for client, _ in (recorded, unrecorded):
-            client.deploy("reference", source, settings=REFERENCE_SETTINGS)
-        _burst(recorded, columns, failing)
-        _burst(unrecorded, columns, failing)
-        values = []
-        for at in range(pairs):
-            if at % 2:
-                without = _burst(unrecorded, columns, failing)
-                values.append((_burst(recorded, columns, failing), without))
-            else:
-                values.append((_burst(recorded, columns, failing), _burst(unrecorded, columns, failing)))
-        return values
+        for running in (recorded, unrecorded):
+            running[0].deploy("reference", source, settings=REFERENCE_SETTINGS)
+            _burst(running, columns, failing, count)
+        return in_turns(
+            pairs,
+            lambda: _burst(recorded, columns, failing, count),
+            lambda: _burst(unrecorded, columns, failing, count),
+        )
 
 
-def _burst(running: tuple[Client, Popen[bytes]], columns: Events, failing: int) -> Burst:
+def _burst(running: tuple[Client, Popen[bytes]], columns: Events, failing: int, count: int) -> Burst:
     client, process = running
     supervisor = psutil.Process(process.pid)
     before = supervisor.cpu_times()
     delivered = 0
     begun = time.perf_counter()
     for result in client.submit_many(
-        "reference", (columns for _ in range(EVENTS_A_BURST // 100)), wait=True, dedupe=False
+        "reference", (columns for _ in range(count // 100)), wait=True, dedupe=False
     ):
         delivered += result.delivered
     elapsed_s = time.perf_counter() - begun
     after = supervisor.cpu_times()
-    if delivered != EVENTS_A_BURST * (100 - failing) // 100:
-        raise RuntimeError(f"{delivered} of {EVENTS_A_BURST} events were delivered")
+    if delivered != count * (100 - failing) // 100:
+        raise RuntimeError(f"{delivered} of {count} events were delivered")
     cpu_s = after.user + after.system - before.user - before.system
-    return Burst(EVENTS_A_BURST / elapsed_s, cpu_s * 1e6 / EVENTS_A_BURST)
+    return Burst(count / elapsed_s, cpu_s * 1e6 / count)
+
+
+PROGRAM: Final = Program(
+    tuple(
+        measure
+        for name in ("records", "records_failing")
+        for measure in (
+            Measure(name, "events/s", baseline=FLOOR),
+            Measure(f"{name}_share", "of without"),
+            Measure(f"{name}_cpu", "of without", "less"),
+        )
+    ),
+    run,
+    warm_up="one burst of each daemon",
+)
 
 
 if __name__ == "__main__":
     from engine import daemon as parts
-    from engine.cli.main import run
+    from engine.cli import main
 
     vars(parts)["Records"] = Unrecorded  # the swap that this benchmark is about
-    sys.exit(run())
+    sys.exit(main.run())

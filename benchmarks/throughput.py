@@ -1,41 +1,36 @@
-"""`throughput`: client to first outcome, durable, one destination; in submits of 100, 10 and 1 events, pipelined."""
+"""`throughput`: client to first outcome, durable, one destination; in submits of 1, 10, 100 and 1,000 events.
+
+Pipelined over one connection, each size in a fresh daemon. Every event has a `messageId` of its own, which is judged.
+Submits of 1,000 are cut into chunks of 100 by the daemon.
+"""
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
-from benchmarks.harness import (
-    REFERENCE_SETTINGS,
-    REFERENCE_SOURCE,
-    Figure,
-    daemon,
-    figure,
-    reference_batches,
+from benchmarks.harness import delivered_per_s, reference_batches, subject
+from benchmarks.suite.program import FLOOR, Conditions, Measure, Program
+
+EVENTS_A_RUN: Final = {1_000: 100_000, 100: 100_000, 10: 60_000, 1: 20_000}
+
+
+def run(conditions: Conditions) -> dict[str, float]:
+    """Events a second, by size of the submits."""
+    return {f"throughput_{size}": _rate(conditions, size, total) for size, total in EVENTS_A_RUN.items()}
+
+
+def _rate(conditions: Conditions, size: int, total: int) -> float:
+    count = conditions.pick(total, max(200, size))
+    with subject(conditions) as daemon:
+        name = daemon.deploy()
+        for batches in (reference_batches(max(size, count // 5), size), reference_batches(count, size)):
+            rate = delivered_per_s(daemon.client, name, batches)
+        return rate
+
+
+PROGRAM: Final = Program(
+    tuple(Measure(f"throughput_{size}", "events/s", baseline=FLOOR) for size in EVENTS_A_RUN),
+    run,
+    warm_up="a fifth of the events, in the same daemon",
+    may_use_running=True,
 )
-
-EVENTS_A_RUN: Final = {100: 100_000, 10: 60_000, 1: 20_000}
-
-
-def measure(floor: float | None, runs: int) -> list[Figure]:
-    """Events a second, each run in a fresh daemon."""
-    figures = []
-    for size, total in EVENTS_A_RUN.items():
-        values = [_run(size, total) for _ in range(runs)]
-        figures.append(figure(f"throughput_{size}", "events/s", values, floor=floor))
-    return figures
-
-
-def _run(size: int, total: int) -> float:
-    with daemon() as (client, _):
-        client.deploy("reference", REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
-        for count in (total // 5, total):
-            batches = reference_batches(count, size)  # encoding is the caller's work, and not measured
-            delivered = 0
-            begun = time.perf_counter()
-            for result in client.submit_many("reference", batches, wait=True):
-                delivered += result.delivered
-            elapsed = time.perf_counter() - begun
-            if delivered != count:
-                raise RuntimeError(f"{delivered} of {count} events were delivered")
-        return total / elapsed
