@@ -136,6 +136,22 @@ class AsyncClient:
         total.elapsed_ms = round((time.monotonic() - begun) * 1000, 3)
         return total
 
+    async def submit_whole(
+        self,
+        name: str,
+        columns: wire.Events,
+        *,
+        wait: bool = False,
+        dedupe: bool = True,
+        to_source: bool = False,
+    ) -> SubmitResult:
+        """As `submit`, in one frame: all events are accepted, or none. 1 to 2,500 events, 4 MiB with their headers."""
+        sent = await self._send_submit(name, columns, wait=wait, dedupe=dedupe, to_source=to_source)
+        try:
+            return await self._submitted(deque([sent]))
+        finally:
+            self._session.close(sent[0])
+
     async def submit_many(
         self,
         name: str,

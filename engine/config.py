@@ -80,6 +80,12 @@ class Config:
     socket: str = _text("", "path of the Unix socket; engine.sock in the data directory")
     socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket, octal", base=8)
     http: str = _http()
+    http_requests_per_s: int = _int(
+        0,
+        0,
+        1_000_000,
+        "tracking requests a second of one source, beyond which it is told 429; 0 is no limit",
+    )
     secret_key_file: str = _text("", "where the key of secrets lives; secret.key in the data directory")
     workspace: str = _text("main", "how `integrations` objects name this installation: Name (main)")
     spares: int = _int(4, 1, 64, "jailed workers kept ready ahead of need")

@@ -192,7 +192,12 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
 
 
 def _gateway_arguments(config: Config) -> list[str]:
-    return ["--socket", config.socket, "--log-format", config.log_format, "--log-level", config.log_level]
+    return [
+        *("--socket", config.socket),
+        *("--requests-per-s", str(config.http_requests_per_s)),
+        *("--log-format", config.log_format),
+        *("--log-level", config.log_level),
+    ]
 
 
 def _pool_options(config: Config) -> PoolOptions:

@@ -14,28 +14,60 @@ if TYPE_CHECKING:
 
 INT_MAX: Final = 2**64 - 1
 INT_MIN: Final = -(2**63)
+INTEGRATIONS_MAX: Final = 400
+"""Names in an event's `integrations`, where one of them is false."""
+
+
+class Columns:
+    """Events as they are encoded, one after the other. What can't be sent is left out by whoever catches its error."""
+
+    __slots__ = ("_bodies", "_integrations", "_message_ids", "_types", "_user_keys", "body_bytes")
+
+    def __init__(self) -> None:
+        self.body_bytes = 0
+        self._types = bytearray()
+        self._message_ids: list[str] = []
+        self._user_keys: list[str] = []
+        self._integrations: dict[int, bytes] = {}
+        self._bodies: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def add(self, event: Any) -> None:
+        """One more. Raises `InvalidEvent`, and is as it was."""
+        kind, message_id, user_key, body = encode_event(event)
+        if (wishes := event.get("integrations")) and (packed := _wishes(wishes)):
+            self._integrations[len(self._bodies)] = packed
+        self._types.append(kind)
+        self._message_ids.append(message_id)
+        self._user_keys.append(user_key)
+        self._bodies.append(body)
+        self.body_bytes += len(body)
+
+    def events(self) -> Events:
+        """All of them."""
+        return Events(
+            bytes(self._types),
+            self._message_ids,
+            self._user_keys,
+            self._integrations,
+            list(map(len, self._bodies)),
+            b"".join(self._bodies),
+        )
 
 
 def encode_events(events: Iterable[dict[str, Any]]) -> Events:
     """All of them, or `InvalidEvent` with the index (from 0) of the first that can't be sent, and why."""
-    types, message_ids, user_keys, bodies = bytearray(), [], [], []
-    integrations: dict[int, bytes] = {}
+    columns = Columns()
     for index, event in enumerate(events):
         try:
-            kind, message_id, user_key, body = encode_event(event)
+            columns.add(event)
         except InvalidEvent as error:
             raise InvalidEvent(
                 f"event {index}: {error.message}", remedy=error.remedy, data={"index": index}
             ) from None
-        if event.get("integrations") and (wishes := _wishes(event["integrations"])):
-            integrations[index] = wishes
-        types.append(kind)
-        message_ids.append(message_id)
-        user_keys.append(user_key)
-        bodies.append(body)
-    return Events(
-        bytes(types), message_ids, user_keys, integrations, list(map(len, bodies)), b"".join(bodies)
-    )
+    return columns.events()
 
 
 def encode_event(event: Any) -> tuple[int, str, str, bytes]:
@@ -83,6 +115,11 @@ def _wishes(value: Any) -> bytes:
     """
     if type(value) is not dict or all(value.values()):
         return b""
+    if len(value) > INTEGRATIONS_MAX:
+        raise InvalidEvent(
+            f"its integrations have {len(value)} names; {INTEGRATIONS_MAX} are allowed",
+            remedy="name those that it must not reach, or that it must",
+        )
     packed: bytes = msgpack.packb(
         {key: bool(item) for key, item in value.items() if type(key) is str}, unicode_errors="replace"
     )

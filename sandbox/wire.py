@@ -39,8 +39,8 @@ MIB: Final = 1024 * KIB
 EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias", "delete")
 EVENT_TYPE_INDEX: Final = {name: index for index, name in enumerate(EVENT_TYPES)}
 
-EVENT_BYTES_MAX: Final = 32 * KIB
-"""One event's msgpack body."""
+EVENT_BYTES_MAX: Final = 33 * KIB
+"""One event's msgpack body: 32 KiB of its sender's, and room for what an entrance adds to it (times, an id)."""
 CHUNK_EVENTS_MAX: Final = 100
 CHUNK_BYTES_MAX: Final = 512 * KIB
 SUBMIT_EVENTS_MAX: Final = 2_500

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import http.client
 import json
 import os
@@ -10,12 +12,15 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import psutil
 from running import Daemon, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from engine.client import Client
 
 
 class HttpDaemon(Daemon):
@@ -64,6 +69,38 @@ def ask(
         )
     finally:
         connection.close()
+
+
+def is_ready(address: str) -> bool:
+    """Whether events are taken there."""
+    with contextlib.suppress(OSError):
+        return ask(address, "GET", "/readyz")[0] == 200
+    return False
+
+
+def basic(key: str) -> dict[str, str]:
+    """The header by which libraries send a write key."""
+    return {"authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
+
+
+class SentFrom:
+    """A source, its write key, and what the daemon has of it."""
+
+    def __init__(self, daemon: HttpDaemon, client: Client, name: str) -> None:
+        self.daemon, self.client, self.name = daemon, client, name
+        self.key: str = client.sources.create(name, samples_kept=100)["write_keys"][0]
+        wait_until(lambda: self.post("/v1/track", {})[0] != 401)
+
+    def post(
+        self, path: str, document: Any, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], Any]:
+        """Send a document (bytes as they are) with the write key in a header."""
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return ask(self.daemon.http, "POST", path, body, {**basic(self.key), **(headers or {})})
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """What has arrived of it, of up to 100 of each type."""
+        return [msgpack.unpackb(body) for body in self.client.sources.samples(self.name, kind)]
 
 
 class OwnGateway:

@@ -19,12 +19,23 @@ from engine.paths import default_socket
 @click.option(
     "--socket", "socket_path", type=click.Path(), help="The daemon's Unix socket; ENGINE_SOCKET if not given."
 )
+@click.option(
+    "--requests-per-s",
+    type=click.IntRange(0, 1_000_000),
+    default=0,
+    help="Requests a second of one source; 0 is no limit.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON when it is ready.")
 @click.option("--parent-fd", type=int, hidden=True, help="Of the daemon that started it.")
 def gateway_command(
-    http: str, socket_path: str | None, is_json: bool, parent_fd: int | None, **logging: str
+    http: str,
+    socket_path: str | None,
+    is_json: bool,
+    parent_fd: int | None,
+    requests_per_s: int,
+    **logging: str,
 ) -> None:
     """Serve HTTP for a daemon until SIGTERM."""
     # Only now: `--help` needs no server.
@@ -45,7 +56,7 @@ def gateway_command(
             output.as_json({"http": address, "socket": path, "pid": os.getpid()})
 
     try:
-        run(Options(http, path), on_ready=ready, parent=parent_fd)
+        run(Options(http, path, requests_per_s), on_ready=ready, parent=parent_fd)
     except EngineError as error:
         tell({"code": error.code, "message": error.message, "remedy": error.remedy})
         raise

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import InvalidEvent
+from engine.events import INTEGRATIONS_MAX
 from engine.filters import headers
 from sandbox.wire import WireError, sample_position, unpack_limited
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from engine.filters.headers import HeaderFilter
     from sandbox.wire import Events
 
-INTEGRATIONS_MAX: Final = 400
-"""Names in an event's `integrations`."""
 ALL: Final = "All"
 
 

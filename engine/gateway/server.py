@@ -7,9 +7,11 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import time
+import uuid
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, cast
@@ -20,12 +22,16 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from engine.address import format_address, parse_address
+from engine.clock import SystemClock
 from engine.errors import ConfigurationError
 from engine.gateway.app import Gateway
-from engine.gateway.connection import IDLE_S_MAX, SWEEP_S, Connection
+from engine.gateway.asgi import Budget
+from engine.gateway.connection import CONNECTIONS_MAX, IDLE_S_MAX, SWEEP_S, Connection
 from engine.gateway.health import Health
 from engine.gateway.link import Link
-from engine.gateway.tracking import Tracking
+from engine.gateway.tracking.api import Tracking
+from engine.gateway.tracking.rates import Rates
+from engine.gateway.tracking.submitting import Submitter
 from engine.gateway.write_keys import WriteKeys
 from engine.undumpable import become_undumpable
 
@@ -37,6 +43,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BACKLOG: Final = 1_024
+OTHER_FILES_MAX: Final = 100
+"""Descriptors that are no client's."""
 STOP_S_MAX: Final = 10.0
 """What requests that are being answered have left when it stops."""
 
@@ -49,6 +57,8 @@ class Options:
     """`HOST:PORT`; with port 0 the system chooses."""
     socket: str
     """The daemon's."""
+    requests_per_s: int
+    """Of one source; 0 is no limit."""
 
 
 def listen(http: str) -> socket.socket:
@@ -91,7 +101,7 @@ class Server:
         )
         self._config.load()
         self._state = ServerState()
-        self._connections = cast("set[Connection]", self._state.connections)
+        self.connections = cast("set[Connection]", self._state.connections)
         self._listener = listener
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -111,7 +121,7 @@ class Server:
             date = formatdate(time.time(), usegmt=True).encode()
             self._state.default_headers = [(b"date", date)]
             now = self._loop.time()
-            for connection in list(self._connections):
+            for connection in list(self.connections):
                 connection.sweep(now)
             await asyncio.sleep(SWEEP_S)
 
@@ -119,13 +129,13 @@ class Server:
         """Take no more; give those that are being answered `STOP_S_MAX`."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_S_MAX):
-                while self._connections:  # noqa: ASYNC110  uvicorn's protocol tells nobody of its end
+                while self.connections:  # noqa: ASYNC110  uvicorn's protocol tells nobody of its end
                     await asyncio.sleep(0.02)
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             connection.transport.abort()
         if self._ticking is not None:
             self._ticking.cancel()
@@ -134,11 +144,19 @@ class Server:
 async def serve(options: Options, *, on_ready: Callable[[str], None], stop: asyncio.Event) -> None:
     """Until `stop` is set; `on_ready` is told the address. Raises `ConfigurationError`."""
     listener = listen(options.http)
-    keys = WriteKeys()
+    keys, clock = WriteKeys(), SystemClock()
     async with Link(options.socket, keys.watch) as link:
+        tracking = Tracking(
+            Submitter(lambda: link.events),
+            keys,
+            Rates(options.requests_per_s, clock),
+            Budget(),
+            clock=clock,
+            new_id=lambda: str(uuid.uuid4()),
+        )
         health = Health(lambda: keys.is_known)
         server = Server(
-            Gateway({"v1": Tracking(link, keys), "livez": health, "readyz": health}),
+            Gateway({"v1": tracking, "livez": health, "readyz": health}),
             listener,
         )
         await server.start()
@@ -157,6 +175,9 @@ def run(options: Options, *, on_ready: Callable[[str], None], parent: int | None
     `parent` is a descriptor of a socket: the daemon's, which started it.
     """
     become_undumpable()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, CONNECTIONS_MAX + OTHER_FILES_MAX)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from gateways import HttpDaemon, OwnGateway, ask
+from gateways import HttpDaemon, OwnGateway, ask, is_ready
 from running import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def is_ready(address: str) -> bool:
-    with contextlib.suppress(OSError):
-        return ask(address, "GET", "/readyz")[0] == 200
-    return False
 
 
 @pytest.fixture
