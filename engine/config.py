@@ -15,6 +15,7 @@ from engine.address import parse_address
 from engine.errors import ConfigurationError, UsageError
 from engine.model import Limits
 from engine.paths import LIMIT_OPTIONS, default_data_dir
+from sandbox.wire import LIBRARIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,10 @@ def _text(default: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
 
 def _list(meaning: str) -> Any:
     return field(default=(), metadata={"meaning": meaning, "check": _check_list})
+
+
+def _libraries(meaning: str) -> Any:
+    return field(default=(), metadata={"meaning": meaning, "check": _check_libraries})
 
 
 def _lists(meaning: str) -> Any:
@@ -63,6 +68,15 @@ def _check_list(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise ValueError(f"{name} is a list of text, not {value!r}")
     return tuple(items)
+
+
+def _check_libraries(name: str, value: Any) -> tuple[str, ...]:
+    """A list of those that there are, each once."""
+    names = _check_list(name, value)
+    unknown = [item for item in names if item not in LIBRARIES]
+    if unknown:
+        raise ValueError(f"{name} knows {', '.join(LIBRARIES)}, not {', '.join(unknown)}")
+    return tuple(dict.fromkeys(names))
 
 
 def _check_lists(name: str, value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -103,6 +117,9 @@ class Config:
         10_000, 100, 10_000_000, "workers a zygote forks before another takes its place"
     )
     zygote_age_max_h: int = _int(24, 1, 8_760, "hours a zygote forks workers before another takes its place")
+    libraries: tuple[str, ...] = _libraries(
+        f"libraries that functions may import, of {', '.join(LIBRARIES)}; installed with `pip install '.[libraries]'`"
+    )
     frame_ms: int = _int(20, 1, 1_000, "work that a worker is sent at a time")
     memory_queue_mib: int = _int(64, 1, 16_384, "events kept in memory; the rest waits on disk")
     retry_first_ms: int = _int(1_000, 10, 3_600_000, "about the pause before the first retry")

@@ -13,13 +13,14 @@ import os
 import random
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
 
-from engine import clock_mark, notify
+from engine import clock_mark, installed, notify
 from engine.api.unix import UnixServer
 from engine.config import Config, check_limits
 from engine.dispatch.core import Core
@@ -40,7 +41,7 @@ from engine.undumpable import become_undumpable
 from engine.workers import layers
 from engine.workers.generations import Lifetime
 from engine.workers.pool import Pool, PoolOptions
-from engine.workers.zygote import Zygote
+from engine.workers.zygote import Program, Zygote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -206,8 +207,7 @@ def _pool_options(config: Config) -> PoolOptions:
         workers_max=config.workers_max,
         suspend_after_s=config.suspend_after_s,
         stop_after_s=config.stop_after_s,
-        is_degraded_allowed=config.allow_degraded,
-        cgroups=_cgroups(config),
+        program=_zygote_program(config),
         zygote=Lifetime(config.zygote_forks_max, config.zygote_age_max_h * 3600.0),
     )
 
@@ -262,20 +262,30 @@ def examine_jail(config: Config) -> list[dict[str, Any]]:
     """`engine doctor`: a map a layer, as `layers.by_layer` makes it. A zygote is started for it, and ended."""
 
     async def main() -> list[layers.Proof]:
-        zygote = Zygote(
-            on_spare=lambda spare: spare.close(), on_exited=lambda *_: None, on_death=lambda: None
-        )
-        try:
-            hello = await zygote.start(is_degraded_allowed=True, cgroups=_cgroups(config))
-        finally:
-            await zygote.stop()
-        return hello.proofs
+        program = replace(_zygote_program(config), is_degraded_allowed=True)
+        with_libraries = [replace(program, has_libraries=True)] if program.libraries else []
+        proofs: list[layers.Proof] = []
+        for each in (program, *with_libraries):
+            zygote = Zygote(
+                on_spare=lambda spare: spare.close(), on_exited=lambda *_: None, on_death=lambda: None
+            )
+            try:
+                proofs += (await zygote.start(each)).proofs
+            finally:
+                await zygote.stop()
+        return list(dict.fromkeys(proofs))
 
     return layers.by_layer(uvloop.run(main()))
 
 
-def _cgroups(config: Config) -> tuple[str, ...]:
-    return tuple(filter(None, config.cgroups.split(":")))
+def _zygote_program(config: Config) -> Program:
+    """Raises `ConfigurationError` if a library isn't installed."""
+    installed.require(config.libraries)
+    return Program(
+        is_degraded_allowed=config.allow_degraded,
+        cgroups=tuple(filter(None, config.cgroups.split(":"))),
+        libraries=config.libraries,
+    )
 
 
 def temporary_data_dir() -> tempfile.TemporaryDirectory[str]:

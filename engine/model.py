@@ -160,6 +160,8 @@ class FunctionVersion:
     author: str
     schema: tuple[Setting, ...] | None
     """The settings that it declares; None if it declares none, and takes any."""
+    libraries: tuple[str, ...] = ()
+    """Those that it imports, of which the operator allowed when it was compiled: its workers come from a zygote that has them."""
 
     @property
     def has_async(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvloop
 
+from engine import installed
 from engine.clock import SystemClock
 from engine.config import Config, check_limits
 from engine.dispatch.trial import Trial, pack_settings, result_map
@@ -15,6 +16,7 @@ from engine.egress.options import options_of
 from engine.egress.supervise import Egress, check_mocks
 from engine.events import encode_events
 from engine.workers.pool import Pool, PoolOptions
+from engine.workers.zygote import Program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +30,8 @@ class Workbench:
         """`allow` may be called by functions besides what is public. Raises `ConfigurationError`."""
         loop = asyncio.get_running_loop()
         self._egress = Egress(options_of(Config(egress_allow=allow)), loop=loop)
-        self._pool = Pool(PoolOptions(spares=1), http=self._egress, loop=loop, clock=SystemClock())
+        options = PoolOptions(spares=1, program=Program(libraries=installed.present()))
+        self._pool = Pool(options, http=self._egress, loop=loop, clock=SystemClock())
         self._egress.events = self._pool
 
     async def __aenter__(self) -> Self:

@@ -33,7 +33,7 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 def _policy_key() -> str:
     digest = hashlib.sha256(importlib.util.MAGIC_NUMBER + str(sys.implementation.cache_tag).encode())
     here = Path(__file__).parent
-    for path in sorted([*here.glob("*.py"), *here.glob("facades/*.py")]):
+    for path in sorted([*here.glob("*.py"), *here.glob("facades/**/*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
 
@@ -65,6 +65,14 @@ class CompileRefused(Exception):
         self.diagnostics = tuple(diagnostics)
 
 
+class LibrariesNeeded(Exception):
+    """The source imports libraries that are allowed, and that this process hasn't loaded."""
+
+    def __init__(self, names: set[str]) -> None:
+        super().__init__(", ".join(sorted(names)))
+        self.names = names
+
+
 def render(diagnostic: Diagnostic, filename: str) -> str:
     """Place, message, the line with a caret, and the remedy."""
     head = f"{filename}:{diagnostic.line}:{diagnostic.column} {diagnostic.rule}: {diagnostic.message}"
@@ -73,8 +81,8 @@ def render(diagnostic: Diagnostic, filename: str) -> str:
     return f"{head}\n    {diagnostic.source_line}\n    {caret}\n  → {diagnostic.remedy}"
 
 
-def compile_source(source: str, filename: str) -> bytes:
-    """Marshalled code of a module. Raises `CompileRefused`."""
+def compile_source(source: str, filename: str, *, finds_libraries: bool = False) -> bytes:
+    """Marshalled code of a module. Raises `CompileRefused`, and with `finds_libraries` `LibrariesNeeded`."""
     if len(source.encode("utf-8", "replace")) > SOURCE_BYTES_MAX:
         raise CompileRefused(
             [_alone("source-size", "the source is larger than 1 MiB", "keep data out of the code")]
@@ -84,9 +92,11 @@ def compile_source(source: str, filename: str) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source, filename)
-            policy = Policy()
+            policy = Policy(finds_libraries=finds_libraries)
             with contextlib.suppress(EnoughRefused):
                 tree = policy.visit(tree)
+            if policy.libraries:
+                raise LibrariesNeeded(policy.libraries)
             if policy.found:
                 raise CompileRefused(_diagnostics(policy, lines))
             code: CodeType = compile(ast.fix_missing_locations(tree), filename, "exec", dont_inherit=True)

@@ -43,6 +43,7 @@ from sandbox.trees import (
     mark,
     whose_class,
 )
+from sandbox.whitelist import SUBSTITUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,9 +62,12 @@ class Policy(RestrictingNodeTransformer):
     Visiting raises `EnoughRefused` once there are `REFUSALS_MAX` of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, finds_libraries: bool = False) -> None:
+        """With `finds_libraries`, imports of those that other workers have are only noted, in `libraries`."""
         super().__init__()
         self.found: list[tuple[ast.AST, str, str, str]] = []
+        self.libraries: set[str] = set()
+        self._finds_libraries = finds_libraries
         self._bound: frozenset[str] = frozenset()
         self._imports: dict[str, str] = {}
         self._scopes: list[str] = ["module"]
@@ -161,12 +165,10 @@ class Policy(RestrictingNodeTransformer):
             self.refuse(
                 node, "refused-builtin", f"{name} is not available in a function", BUILTIN_REMEDIES[name]
             )
-        elif name in modules.WHITELIST or name in modules.PACKAGES:
+        elif modules.is_module(name):
             self.refuse(node, "not-imported", f"{name} is not imported", f"add `import {name}` at the top")
-        elif name in modules.SUBSTITUTES:
-            self.refuse(
-                node, "refused-import", f"the module {name} is not available", modules.SUBSTITUTES[name]
-            )
+        elif name in SUBSTITUTES:
+            self.refuse(node, "refused-import", f"the module {name} is not available", SUBSTITUTES[name])
         if name.startswith(MARK):
             self._own_name(node, name)
         node.id = mangle(class_private(name, self._classes[-1]))
@@ -220,7 +222,7 @@ class Policy(RestrictingNodeTransformer):
             return self._imports.get(node.id, "")
         if isinstance(node, ast.Attribute) and (parent := self._module_of(node.value)):
             full = f"{parent}.{node.attr}"
-            return full if full in modules.WHITELIST or full in modules.PACKAGES else ""
+            return full if modules.is_module(full) else ""
         return ""
 
     @staticmethod
@@ -495,8 +497,11 @@ class Policy(RestrictingNodeTransformer):
         return node
 
     def _check_module(self, node: ast.AST, name: str) -> bool:
-        if name in modules.WHITELIST or name in modules.PACKAGES:
+        if modules.is_module(name):
             return True
+        if self._finds_libraries and modules.is_elsewhere(name):
+            self.libraries.add(name.split(".", maxsplit=1)[0])
+            return False
         if self._optional:  # the importer refuses it, as the author expects
             return False
         self.refuse(node, "refused-import", f"the module {name} is not available", modules.substitute(name))

@@ -82,9 +82,7 @@ def bindings(tree: ast.Module) -> tuple[frozenset[str], dict[str, str]]:
                 # a type parameter
                 bound.add(node.name)  # type: ignore[attr-defined]
     known = {
-        name: module
-        for name, module in imports.items()
-        if name not in bound and (module in modules.WHITELIST or module in modules.PACKAGES)
+        name: module for name, module in imports.items() if name not in bound and modules.is_module(module)
     }
     return frozenset(bound | set(imports)), known
 

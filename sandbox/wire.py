@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 import msgpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 PROTOCOL_VERSION: Final = 1
 
@@ -65,6 +65,16 @@ OUTCOMES_BYTES_MAX: Final = 1 * MIB
 DIAGNOSTICS_BYTES_MAX: Final = 512 * KIB
 """What `Refused` may say."""
 CLIENT_FRAME_BYTES_MAX: Final = 4 * MIB
+LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
+    "cryptography": ("cryptography",),
+    "jwt": ("jwt", "cryptography"),
+    "phonenumbers": ("phonenumbers",),
+    "pydash": ("pydash",),
+    "whenever": ("whenever", "tzdata"),
+    "xmltodict": ("xmltodict", "defusedxml"),
+}
+"""What functions may import where the operator allows it → what must be installed for that."""
+
 WORKER_ITEMS_MAX: Final = 16
 OPAQUE_ITEMS_MAX: Final = 20_000
 OPAQUE_DEPTH_MAX: Final = 6
@@ -297,6 +307,8 @@ class Load(Frame):
     """In a function's own tests: the time that it sees, in ms since 1970; it stands still."""
     seed: int | None = None
     """In a function's own tests: where `random` and `uuid4` begin."""
+    finds_libraries: bool = False
+    """Of a source whose libraries aren't known yet: if it imports allowed ones that this worker hasn't, it is `Refused` with their names."""
 
 
 INVOKE_BATCH: Final = 1
@@ -377,7 +389,7 @@ class Loaded(Frame):
     """Console lines printed while loading, as `pack_lines` packs them."""
 
 
-REFUSAL_STAGES: Final = ("compile", "handlers", "load")
+REFUSAL_STAGES: Final = ("compile", "libraries", "handlers", "load")
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,7 +400,7 @@ class Refused(Frame):
     stage: str
     """One of `REFUSAL_STAGES`."""
     detail: bytes
-    """Opaque to the supervisor. Of `load` what `Detail` packs; else a msgpack list of diagnostics as maps."""
+    """Of `load` what `Detail` packs, of `libraries` what `pack_libraries` does; else a msgpack list of diagnostics as maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -611,6 +623,22 @@ def unpack_handlers(packed: bytes) -> tuple[Handler, ...]:
     if len({handler.event_type for handler in handlers}) != len(handlers):
         raise WireError("two handlers for one type")
     return tuple(handlers)
+
+
+def pack_libraries(names: Iterable[str]) -> bytes:
+    """A msgpack array of names."""
+    packed: bytes = msgpack.packb(sorted(names))
+    return packed
+
+
+def unpack_libraries(packed: bytes) -> tuple[str, ...]:
+    """Raise `WireError` unless `packed` is what `pack_libraries` makes of some of `LIBRARIES`."""
+    names = unpack_limited(packed, items_max=len(LIBRARIES), map_max=0, list_hook=refuse_nesting)
+    if type(names) is not list or not names or any(type(name) is not str for name in names):
+        raise WireError("not a list of libraries")
+    if not LIBRARIES.keys() >= set(names) or len(set(names)) < len(names):
+        raise WireError("a library that there isn't, or one twice")
+    return tuple(names)
 
 
 class Failure(NamedTuple):

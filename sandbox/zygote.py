@@ -170,15 +170,19 @@ def _malloc_trim() -> Any:
 
 
 def main() -> NoReturn:
-    """`python -I -m sandbox.zygote FD [--degraded] [--cgroup DIRECTORY]…`."""
+    """`python -I -m sandbox.zygote FD [--degraded] [--cgroup DIRECTORY]… [--library NAME]… [--load-libraries]`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("fd", type=int)
     parser.add_argument("--degraded", action="store_true")
     parser.add_argument("--cgroup", action="append", default=[])
+    parser.add_argument("--library", action="append", default=[], help="allowed")
+    parser.add_argument(
+        "--load-libraries", action="store_true", help="be the zygote of functions that import them"
+    )
     arguments = parser.parse_args()
     control = socket.socket(fileno=arguments.fd)
     control.set_inheritable(False)
-    modules.preload()
+    modules.preload(arguments.library, loads_libraries=arguments.load_libraries)
     room = jail.Jail(is_degraded_allowed=arguments.degraded, cgroups=tuple(arguments.cgroup))
     try:
         jail.enter(control.fileno(), room)

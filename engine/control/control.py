@@ -31,7 +31,6 @@ class Control:
         keys: Keyring,
         *,
         new_trial: Callable[[], Trial],
-        policy_key: Callable[[], str],
         limits: Callable[[Mapping[str, int]], Limits],
         changed: Callable[[Destination], object],
         resealed: Callable[[Destination], object],
@@ -44,7 +43,7 @@ class Control:
         self._registry = registry
         self._keys = keys
         self._resealed = resealed
-        self.functions = Functions(registry, new_trial=new_trial, policy_key=policy_key, changed=changed)
+        self.functions = Functions(registry, new_trial=new_trial, changed=changed)
         self.destinations = Destinations(registry, self.functions, limits=limits, changed=changed)
         self.sources = Sources(registry, changed=sources_changed)
 

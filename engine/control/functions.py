@@ -31,13 +31,11 @@ class Functions:
         registry: Registry,
         *,
         new_trial: Callable[[], Trial],
-        policy_key: Callable[[], str],
         changed: Callable[[Destination], object],
     ) -> None:
         """`changed` is told each destination that runs another version."""
         self._registry = registry
         self._new_trial = new_trial
-        self._policy_key = policy_key
         self._changed = changed
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -115,7 +113,8 @@ class Functions:
             written,
             handlers=loading.handlers,
             code=loading.code,
-            policy_key=self._policy_key(),
+            policy_key=loading.policy_key,
+            libraries=loading.libraries,
             author=CALLER.get().who,
             about=about,
         )
@@ -222,6 +221,7 @@ class Functions:
             "version": shown.number,
             "settings": None if shown.schema is None else [setting.as_map() for setting in shown.schema],
             "handlers": [handler_map(handler) for handler in shown.handlers],
+            "libraries": list(shown.libraries),
             "filename": shown.filename,
             "code": shown.source,
         }

@@ -74,11 +74,6 @@ class Assigner:
         self._starved: list[Lane] = []
         self._sleep: weakref.WeakKeyDictionary[Worker, Sleep] = weakref.WeakKeyDictionary()
 
-    @property
-    def policy_key(self) -> str:
-        """Names interpreter and policy of the workers that are bound now."""
-        return self._pool.policy_key
-
     def pump(self, lane: Lane) -> None:
         """Give ready work to workers that have room; bind another worker if the destination is worth one."""
         if self.is_closed or lane.state not in WORKING or not self._journal.is_writable:
@@ -273,9 +268,10 @@ class Assigner:
         now = self._clock.monotonic()
         if lane.not_before > now:
             return None
-        if not is_first and not self._may_grow():
+        libraries = lane.destination.version.libraries
+        if not is_first and not self._may_grow(libraries):
             return None
-        worker = self._pool.take_spare()
+        worker = self._pool.take_spare(libraries)
         if worker is None:
             if is_first:
                 self._starve(lane)
@@ -290,10 +286,10 @@ class Assigner:
         self.lane_of[worker.id] = lane
         return worker
 
-    def _may_grow(self) -> bool:
+    def _may_grow(self, libraries: tuple[str, ...]) -> bool:
         """A destination may have another worker only while the last slots and the last spare are left to those without one."""
         options = self._pool.options
-        if self._starved or self._pool.spares_ready < min(2, options.spares):
+        if self._starved or self._pool.spares_ready(libraries) < min(2, options.spares):
             return False
         return self._pool.slots_free > scheduling.slots_reserved(options.workers_max)
 
@@ -310,7 +306,7 @@ class Assigner:
     def _load(self, lane: Lane, worker: Worker, settings: bytes) -> None:
         destination = lane.destination
         version, limits = destination.version, destination.limits
-        is_current = version.policy_key == self._pool.policy_key
+        is_current = version.policy_key == worker.policy_key
         frame = wire.Load(
             version.code if is_current else None,
             None if is_current else version.source,

@@ -79,7 +79,6 @@ class Core:
             registry,
             keys,
             new_trial=lambda: Trial(pool, egress),
-            policy_key=lambda: pool.policy_key,
             limits=limits,
             changed=self.changed,
             resealed=self.resealed,

@@ -67,7 +67,7 @@ class Reports:
         """The module is loaded; code compiled anew is kept."""
         lane = self._assigner.lane_of[worker.id]
         if frame.code is not None:
-            self.version_compiled(lane.destination, frame.code, self._assigner.policy_key)
+            self.version_compiled(lane.destination, frame.code, worker.policy_key)
         self._assigner.pump(lane)
 
     def refused(self, worker: Worker, frame: wire.Refused) -> None:

@@ -19,6 +19,7 @@ from sandbox import wire
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.egress.access import Access
     from engine.egress.supervise import Egress
     from engine.model import Limits
     from engine.workers.pool import Pool
@@ -32,17 +33,22 @@ class Loading:
 
     code: bytes
     handlers: tuple[wire.Handler, ...]
+    policy_key: str
+    """What the code belongs to."""
+    libraries: tuple[str, ...] = ()
+    """Those that it imports, of which the operator allows."""
     logs: list[Any] = field(default_factory=list)
 
 
 class Trial:
-    """Listener of one worker that is used once."""
+    """Listener of one worker that is used once; of another one before, if that finds that libraries are imported."""
 
     def __init__(self, pool: Pool, egress: Egress) -> None:
         self._pool = pool
         self._egress = egress
         self._worker: Worker | None = None
-        self._loading: asyncio.Future[Loading] = asyncio.get_running_loop().create_future()
+        self._libraries: tuple[str, ...] = ()
+        self._loading: asyncio.Future[Loading | None] = asyncio.get_running_loop().create_future()
         self._endings: dict[int, asyncio.Future[tuple[str, bytes]]] = {}
         self._refusal: FunctionRefused | None = None
 
@@ -63,18 +69,13 @@ class Trial:
 
         With `mocks` its HTTP is answered from these (`engine.egress.mocks`), and nothing is called.
         """
-        worker = await self._pool.next_spare()
-        self._worker = worker
-        worker.is_used_once = True
         # A destination of its own, with a number that no deployed one has; whether it batches isn't known yet.
-        access = access_of(-worker.id, settings=settings, limits=limits, is_batching=True, lists=Lists())
         access = replace(
-            access,
+            access_of(-1, settings=settings, limits=limits, is_batching=True, lists=Lists()),
             mocks=None if mocks is None else tuple(mocks),
             trace_body_bytes=trace_body_bytes,
             is_blanked=is_blanked,
         )
-        self._pool.bind(worker, limits.memory_mib, access)
         frame = wire.Load(
             None,
             source,
@@ -87,7 +88,20 @@ class Trial:
             [],
             pinned_ms,
             seed,
+            finds_libraries=True,
         )
+        loading = await self._load_in_spare(frame, limits, access)
+        if loading is None:
+            self._loading, self._worker = asyncio.get_running_loop().create_future(), None
+            loading = await self._load_in_spare(replace(frame, finds_libraries=False), limits, access)
+        assert loading is not None  # it was not asked for libraries again
+        return loading
+
+    async def _load_in_spare(self, frame: wire.Load, limits: Limits, access: Access) -> Loading | None:
+        """None if it imports libraries that this worker hasn't, which ends with that: they are in `_libraries` now."""
+        worker = self._worker = await self._pool.next_spare(self._libraries)
+        worker.is_used_once = True
+        self._pool.bind(worker, limits.memory_mib, replace(access, destination=-worker.id))
         worker.load(frame, listener=self, bound_to="(trial)")
         return await self._loading
 
@@ -136,15 +150,20 @@ class Trial:
 
     # --- Listener
 
-    def loaded(self, worker: Worker, frame: wire.Loaded) -> None:  # noqa: ARG002  the listener's signature
+    def loaded(self, worker: Worker, frame: wire.Loaded) -> None:
         """The module is loaded."""
         assert frame.code is not None  # it was sent a source
         if not self._loading.done():
             handlers = wire.unpack_handlers(frame.handlers)
-            self._loading.set_result(Loading(frame.code, handlers, _unpack_list(frame.logs)))
+            logs = _unpack_list(frame.logs)
+            self._loading.set_result(Loading(frame.code, handlers, worker.policy_key, self._libraries, logs))
 
     def refused(self, worker: Worker, frame: wire.Refused) -> None:  # noqa: ARG002  the listener's signature
-        """The module didn't compile or load."""
+        """The module didn't compile or load, or not in a worker without libraries."""
+        if frame.stage == "libraries":
+            self._libraries = wire.unpack_libraries(frame.detail)
+            self._loading.set_result(None)
+            return
         stage = {"compile": "does not compile", "handlers": "has handlers that can't be used"}.get(
             frame.stage, "fails while it is loaded"
         )
@@ -175,8 +194,10 @@ class Trial:
         if future is not None and not future.done():
             future.set_result((code, detail))
 
-    def gone(self, worker: Worker, death: Death) -> None:  # noqa: ARG002  the listener's signature
+    def gone(self, worker: Worker, death: Death) -> None:
         """The process has ended."""
+        if worker is not self._worker:
+            return
         error = {"code": death.reason, "type": "WorkerDied", "message": death.explanation, "traceback": []}
         self._refusal = FunctionRefused(
             f"the function was ended: {death.explanation}",

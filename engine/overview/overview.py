@@ -85,7 +85,8 @@ class Overview:
             "outcomes": dict(totals),
             "workers": dict(self._worker_states()),
             "workers_recycled": self._pool.recycled,
-            "zygotes_replaced": self._pool.generations.replaced,
+            "zygotes": self._pool.zygotes(),
+            "zygotes_replaced": self._pool.zygotes_replaced,
             "worker_exits": dict(self._pool.deaths),
             "records": await self._records.stats(),
             "layers": layers.summary(self._pool.proofs),
@@ -168,8 +169,8 @@ class Overview:
         for reason, count in sorted(exits.items()):
             samples.add("worker_exits_total", count, reason)
         samples.add("workers_recycled_total", self._pool.recycled)
-        samples.add("zygotes_replaced_total", self._pool.generations.replaced)
-        samples.add("restarts_total", self._pool.generations.deaths, "zygote")
+        samples.add("zygotes_replaced_total", self._pool.zygotes_replaced)
+        samples.add("restarts_total", self._pool.zygote_deaths, "zygote")
         samples.add("restarts_total", self._egress.restarts, "egress")
         rows = self._pool.describe()
         sizes = await asyncio.to_thread(resident_bytes, {int(str(row["pid"])) for row in rows})

@@ -53,7 +53,7 @@ class Readiness:
     async def checks(self) -> list[Check]:
         """Each of them, always in the same order; takes no longer than `ANSWER_S_MAX`."""
         disk, lag = await asyncio.gather(self._disk(), self._journal_lag())
-        is_writable, forks = self._journal.is_writable, self._pool.generations.is_serving
+        is_writable, forks = self._journal.is_writable, self._pool.is_forking
         return [
             Check(
                 "accepting",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.clock import Clock
     from engine.registry.audit import Audit
 
-VERSION_COLUMNS: Final = "v.function_id, v.number, v.source, v.filename, v.handlers, v.code, v.policy_key, v.created_ms, v.author, v.settings"
+VERSION_COLUMNS: Final = "v.function_id, v.number, v.source, v.filename, v.handlers, v.code, v.policy_key, v.created_ms, v.author, v.settings, v.libraries"
 _FUNCTION: Final = "SELECT id, name, display_name, description, logo_url, deployed, created_ms FROM function"
 
 
@@ -63,6 +63,7 @@ class Functions:
         handlers: Sequence[Handler],
         code: bytes,
         policy_key: str,
+        libraries: Sequence[str] = (),
         author: str,
         about: dict[str, str],
     ) -> FunctionVersion:
@@ -80,12 +81,12 @@ class Functions:
                 schema = written.schema
                 packed = None if schema is None else json.dumps([asdict(setting) for setting in schema])
                 self._db.execute(
-                    "INSERT INTO version VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (function.id, number, written.source, written.filename, packed, json.dumps(handlers), code, policy_key, self._clock.now_ms(), author),
+                    "INSERT INTO version VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (function.id, number, written.source, written.filename, packed, json.dumps(handlers), code, policy_key, json.dumps(libraries), self._clock.now_ms(), author),
                 )  # fmt: skip
                 self._audit.note("function.save", name, version=number)
             else:
-                self.replace_code(newest, code, policy_key)
+                self.replace_code(replace(newest, libraries=tuple(libraries)), code, policy_key)
             saved = self.version(function.id)
         assert saved is not None
         return saved
@@ -116,10 +117,10 @@ class Functions:
                 self._audit.note("function.update", name, **about)
 
     def replace_code(self, version: FunctionVersion, code: bytes, policy_key: str) -> FunctionVersion:
-        """The same source, compiled under another interpreter or policy."""
+        """The same source, compiled under another interpreter or policy, or with other `libraries` allowed."""
         self._db.execute(
-            "UPDATE version SET code = ?, policy_key = ? WHERE function_id = ? AND number = ?",
-            (code, policy_key, version.function_id, version.number),
+            "UPDATE version SET code = ?, policy_key = ?, libraries = ? WHERE function_id = ? AND number = ?",
+            (code, policy_key, json.dumps(version.libraries), version.function_id, version.number),
         )
         return replace(version, code=code, policy_key=policy_key)
 
@@ -136,12 +137,34 @@ class Functions:
 
 def version_of(row: tuple[Any, ...]) -> FunctionVersion:
     """A row of `VERSION_COLUMNS`."""
-    function_id, number, source, filename, handlers, code, policy_key, created_ms, author, settings = row
+    (
+        function_id,
+        number,
+        source,
+        filename,
+        handlers,
+        code,
+        policy_key,
+        created_ms,
+        author,
+        settings,
+        libraries,
+    ) = row
     table = tuple(Handler(*item) for item in json.loads(handlers))
     schema = None
     if settings is not None:
         items = json.loads(settings)
         schema = tuple(Setting(**{**item, "type": SettingType(item["type"])}) for item in items)
     return FunctionVersion(
-        function_id, number, source, filename, table, code, policy_key, created_ms, author, schema
+        function_id,
+        number,
+        source,
+        filename,
+        table,
+        code,
+        policy_key,
+        created_ms,
+        author,
+        schema,
+        tuple(json.loads(libraries)),
     )

@@ -11,7 +11,7 @@ CREATE TABLE function (
   FOREIGN KEY (id, deployed) REFERENCES version (function_id, number) DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 
--- Immutable, but for `code` and `policy_key`: the same source, compiled under another interpreter or policy.
+-- Immutable, but for `code`, `policy_key` and `libraries`: the same source, compiled under another interpreter or policy.
 CREATE TABLE version (
   function_id INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
   number      INTEGER NOT NULL,  -- from 1, without gaps
@@ -21,6 +21,7 @@ CREATE TABLE version (
   handlers    TEXT NOT NULL,     -- JSON: a list a handler, in the order of `wire.Handler`
   code        BLOB NOT NULL,
   policy_key  TEXT NOT NULL,
+  libraries   TEXT NOT NULL,     -- JSON: names of those that it imports, and that were allowed
   created_ms  INTEGER NOT NULL,
   author      TEXT NOT NULL,
   PRIMARY KEY (function_id, number)

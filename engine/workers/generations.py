@@ -23,11 +23,12 @@ from engine.workers.zygote import Zygote
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from engine.clock import Clock
+    from engine.workers.layers import Proof
     from engine.workers.worker import Worker
-    from engine.workers.zygote import Hello, SpareFds
+    from engine.workers.zygote import Hello, Program, SpareFds
 
 log = structlog.get_logger()
 
@@ -54,7 +55,6 @@ class Generation:
 
     started_at: float
     zygote: Zygote | None = None
-    policy_key: str = ""
     forks: int = 0
     workers: set[int] = field(default_factory=set)
     is_dead: bool = False
@@ -63,7 +63,7 @@ class Generation:
 class GenerationEvents(Protocol):
     """What the pool is told. Called from the event loop; must not raise."""
 
-    def zygote_ready(self, hello: Hello) -> None:
+    def zygote_ready(self) -> None:
         """Another zygote forks from now on: ask it for spares."""
 
     def spare_forked(self, fds: SpareFds) -> None:
@@ -83,17 +83,19 @@ class Generations:
         self,
         lifetime: Lifetime,
         *,
-        is_degraded_allowed: bool,
-        cgroups: Sequence[str],
+        program: Program,
         events: GenerationEvents,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
     ) -> None:
         self.replaced = 0
         self.deaths = 0
+        self.program = program
+        self.policy_key = ""
+        """What the newest zygote named."""
+        self.proofs: list[Proof] = []
+        """Of the jail, as the newest zygote saw it."""
         self._lifetime = lifetime
-        self._is_degraded_allowed = is_degraded_allowed
-        self._cgroups = cgroups
         self._events = events
         self._loop = loop
         self._clock = clock
@@ -112,6 +114,11 @@ class Generations:
         """Start the first zygote. Raises `Unavailable` with its reason."""
         await self._take_over()
 
+    def start_soon(self) -> None:
+        """Start the first zygote, or the next after a death; if that fails, again after a pause."""
+        if self._starting is None and self._current is None and not self._is_over:
+            self._starting = self._loop.create_task(self._start_another())
+
     async def _take_over(self) -> None:
         """Start a zygote and make it the current one. Raises `Unavailable`, and then nothing has changed."""
         generation = Generation(self._clock.monotonic())
@@ -121,24 +128,24 @@ class Generations:
             on_death=partial(self._died, generation),
         )
         try:
-            hello = await zygote.start(is_degraded_allowed=self._is_degraded_allowed, cgroups=self._cgroups)
+            hello = await zygote.start(self.program)
             layers.require(hello.proofs)
             self._check_successor(generation, hello)
         except BaseException:
             await zygote.stop()
             raise
-        generation.policy_key = hello.policy_key
+        self.policy_key, self.proofs = hello.policy_key, hello.proofs
         if self._current is not None:
             self._retiring = self._current
             self.replaced += 1
             log.info("zygote_replaced", forks=self._retiring.forks, workers=len(self._retiring.workers))
         self._current = generation
-        self._events.zygote_ready(hello)
+        self._events.zygote_ready()
 
     def _check_successor(self, generation: Generation, hello: Hello) -> None:
         if generation.is_dead:
             raise Unavailable("the zygote died as it was started", remedy="see the log for what it printed")
-        if self._current is not None and hello.policy_key != self._current.policy_key:
+        if self._current is not None and hello.policy_key != self.policy_key:
             raise Unavailable(
                 "the sandbox's sources have changed under the daemon", remedy="restart it to use them"
             )
@@ -161,6 +168,11 @@ class Generations:
         """There is a zygote to ask for spares."""
         return self._current is not None
 
+    @property
+    def is_down(self) -> bool:
+        """There was a zygote, and now there is none."""
+        return bool(self.policy_key) and self._current is None
+
     def request_fork(self, worker_id: int) -> None:
         """Ask the current zygote for a spare. Only while `is_serving`."""
         generation = self._current
@@ -171,9 +183,27 @@ class Generations:
         self._of_worker[worker_id] = generation
         generation.zygote.request_fork(worker_id)
 
+    def owns(self, worker_id: int) -> bool:
+        """It was forked, or is to be forked, by one of these."""
+        return worker_id in self._of_worker
+
     def is_current(self, worker_id: int) -> bool:
         """It was forked, or is to be forked, by the zygote that forks now."""
-        return self._of_worker.get(worker_id) is self._current
+        return self._current is not None and self._of_worker.get(worker_id) is self._current
+
+    def describe(self) -> list[dict[str, object]]:
+        """A row a zygote."""
+        return [
+            {
+                "libraries": list(self.program.libraries) if self.program.has_libraries else [],
+                "retiring": generation is not self._current,
+                "forks": generation.forks,
+                "workers": len(generation.workers),
+                "age_s": round(self._clock.monotonic() - generation.started_at, 1),
+            }
+            for generation in (self._current, self._retiring)
+            if generation is not None
+        ]
 
     def _exited(self, worker_id: int, kind: str, number: int) -> None:
         generation = self._of_worker.pop(worker_id, None)
@@ -206,6 +236,8 @@ class Generations:
         """The worker of the old zygote that ends next; None while no newer spare is ready to follow."""
         has_spare, old = False, []
         for worker in workers:
+            if not self.owns(worker.id):
+                continue
             if self.is_current(worker.id):
                 has_spare = has_spare or (worker.state is WorkerState.SPARE and worker.is_ready)
             elif worker.state in MOVE_ORDER and not worker.is_used_once:
@@ -257,8 +289,4 @@ class Generations:
 
     def _restart_later(self) -> None:
         pause_s = RESPAWN_S[min(self._respawns, len(RESPAWN_S) - 1)]
-        self._loop.call_later(pause_s, self._restart)
-
-    def _restart(self) -> None:
-        if self._starting is None and self._current is None and not self._is_over:
-            self._starting = self._loop.create_task(self._start_another())
+        self._loop.call_later(pause_s, self.start_soon)

@@ -9,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from engine.errors import Unavailable
 from engine.workers.generations import Generations, Lifetime
 from engine.workers.memory import Gauge, Verdict, judge
+from engine.workers.spares import Spares
 from engine.workers.states import LIVE, WorkerState
 from engine.workers.worker import Worker
+from engine.workers.zygote import Program
 from sandbox.wire import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Collection
 
     from engine.clock import Clock
     from engine.workers.layers import Proof
-    from engine.workers.zygote import Hello, SpareFds
+    from engine.workers.telling import HttpPort, PoolListener
+    from engine.workers.zygote import SpareFds
     from sandbox import wire
 
 log = structlog.get_logger()
@@ -46,33 +49,9 @@ class PoolOptions:
     workers_max: int = 256
     suspend_after_s: float = 60.0
     stop_after_s: float = 300.0
-    is_degraded_allowed: bool = False
-    cgroups: tuple[str, ...] = ()
+    program: Program = field(default_factory=Program)
+    """Of plain workers' zygote."""
     zygote: Lifetime = field(default_factory=Lifetime)
-
-
-class PoolListener(Protocol):
-    """Whoever hands out work."""
-
-    def capacity_changed(self) -> None:
-        """A spare became ready, or a slot free."""
-
-    def tick(self, now: float) -> None:
-        """50 ms have passed."""
-
-
-class HttpPort(Protocol):
-    """Whoever performs HTTP for workers."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Workers can be bound."""
-
-    def bind(self, worker_id: int, fds: tuple[int, int], access: Any) -> None:
-        """Take over a worker's pipe ends."""
-
-    def unbound(self, worker_id: int) -> None:
-        """The worker is gone."""
 
 
 class Pool:
@@ -83,25 +62,17 @@ class Pool:
     ) -> None:
         self.options = options
         self.listener: PoolListener | None = None
-        self.policy_key = ""
-        self.proofs: list[Proof] = []
         self.recycled = 0
         self.deaths: dict[str, int] = {}
         self.memory_mib: dict[int, int] = {}
         self._http = http
         self._loop = loop
         self._clock = clock
-        self.generations = Generations(
-            options.zygote,
-            is_degraded_allowed=options.is_degraded_allowed,
-            cgroups=options.cgroups,
-            events=self,
-            loop=loop,
-            clock=clock,
-        )
         self._workers: dict[int, Worker] = {}
         self._ids = itertools.count(1)
-        self._requested: set[int] = set()
+        self._plain = self._new_spares(options.program)
+        self._with_libraries: Spares | None = None
+        """None until a function needs them."""
         self._ticks = 0
         self._ticked_at = 0.0
         self._was_stale = False
@@ -110,23 +81,51 @@ class Pool:
         self._gauge = Gauge()
         self._waiters: list[asyncio.Future[None]] = []
 
+    def _new_spares(self, program: Program) -> Spares:
+        generations = Generations(
+            self.options.zygote,
+            program=program,
+            events=self,
+            loop=self._loop,
+            clock=self._clock,
+        )
+        return Spares(
+            generations,
+            workers=self._workers,
+            next_id=lambda: next(self._ids),
+            wanted=lambda: self.options.spares,
+        )
+
+    def _kinds(self) -> list[Spares]:
+        return [self._plain] if self._with_libraries is None else [self._plain, self._with_libraries]
+
+    def _kind(self, libraries: Collection[str]) -> Spares:
+        """Who has these libraries. Without any that are allowed it is the plain kind: there loading says what is missing."""
+        program = self.options.program
+        if not libraries or not program.libraries:
+            return self._plain
+        if self._with_libraries is None:
+            self._with_libraries = self._new_spares(replace(program, has_libraries=True))
+            self._with_libraries.generations.start_soon()
+        return self._with_libraries
+
     # --- Starting and stopping
 
     async def start(self) -> None:
         """Start the zygote and the first spares. Raises `Unavailable` if no worker can be made."""
-        await self.generations.start()
+        await self._plain.generations.start()
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
     async def ready(self, timeout_s: float = 10.0) -> None:
         """Wait for the first spare. Raises `Unavailable` if none comes."""
         async with self._in_time(timeout_s):
-            while not any(self._spares()):
+            while not any(self._plain.ready()):
                 await self._another_spare()
 
-    async def next_spare(self, timeout_s: float = 10.0) -> Worker:
+    async def next_spare(self, libraries: Collection[str] = (), *, timeout_s: float = 10.0) -> Worker:
         """`take_spare`, as soon as there is one; the idlest worker makes room. Raises `Unavailable` if that takes too long."""
         async with self._in_time(timeout_s):
-            while (worker := self.take_spare()) is None:
+            while (worker := self.take_spare(libraries)) is None:
                 if not self.has_slot():
                     self.stop_idlest()
                 await self._another_spare()
@@ -157,15 +156,13 @@ class Pool:
         self._is_stopping = True
         if self._timer:
             self._timer.cancel()
-        await self.generations.stop()
+        for kind in self._kinds():
+            await kind.generations.stop()
         for worker in list(self._workers.values()):
             self._forget(worker)
             worker.exited("zygote", 0)
 
     # --- Spares and slots
-
-    def _spares(self) -> Iterator[Worker]:
-        return (w for w in self._workers.values() if w.state is WorkerState.SPARE and w.is_ready)
 
     def bound(self) -> list[Worker]:
         """Workers that take up a slot."""
@@ -180,16 +177,19 @@ class Pool:
         """Workers that may still be bound."""
         return self.options.workers_max - len(self.bound())
 
-    @property
-    def spares_ready(self) -> int:
-        """Workers that can be bound at once."""
-        return sum(1 for _ in self._spares())
+    def spares_ready(self, libraries: Collection[str] = ()) -> int:
+        """Workers with these libraries that can be bound at once."""
+        return sum(1 for _ in self._kind(libraries).ready())
 
-    def take_spare(self) -> Worker | None:
-        """A jailed, unbound worker that the caller loads at once; None if there is none or no slot is free."""
+    def take_spare(self, libraries: Collection[str] = ()) -> Worker | None:
+        """A jailed, unbound worker with these libraries, which the caller loads at once.
+
+        None if there is none, or no slot is free: `capacity_changed` follows.
+        """
+        kind = self._kind(libraries)
         if not self.has_slot() or not self._http.is_ready:
             return None
-        worker = max(self._spares(), key=lambda spare: self.generations.is_current(spare.id), default=None)
+        worker = kind.best()
         if worker is not None:
             self._loop.call_soon(self._refill)
         return worker
@@ -211,14 +211,13 @@ class Pool:
         return True
 
     def _refill(self) -> None:
-        if not self.generations.is_serving or self._is_stopping:
-            return
-        forked = (worker.id for worker in self._workers.values() if worker.state is WorkerState.SPARE)
-        spares = sum(map(self.generations.is_current, [*forked, *self._requested]))
-        for _ in range(self.options.spares - spares):
-            worker_id = next(self._ids)
-            self._requested.add(worker_id)
-            self.generations.request_fork(worker_id)
+        if not self._is_stopping:
+            for kind in self._kinds():
+                kind.refill()
+
+    def _arrived(self, worker_id: int) -> None:
+        for kind in self._kinds():
+            kind.arrived(worker_id)
 
     def _announce_capacity(self) -> None:
         """A spare became ready, or a slot free."""
@@ -230,19 +229,19 @@ class Pool:
 
     # --- What workers and zygotes report
 
-    def zygote_ready(self, hello: Hello) -> None:
+    def zygote_ready(self) -> None:
         """Another zygote forks from now on."""
-        self.policy_key, self.proofs = hello.policy_key, hello.proofs
         self._refill()
 
     def spare_forked(self, fds: SpareFds) -> None:
         """A worker was forked; its `Ready` follows on its pipe."""
-        self._requested.discard(fds.id)
+        self._arrived(fds.id)
         self._workers[fds.id] = Worker(fds, loop=self._loop, clock=self._clock, pool=self)
 
     def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
         """A spare is jailed and waits."""
-        if frame.policy_key != self.policy_key:
+        zygotes = next(kind.generations for kind in self._kinds() if kind.generations.owns(worker.id))
+        if frame.policy_key != zygotes.policy_key:
             worker.kill("crashed", "the worker names another policy than its zygote", is_attack=True)
             return
         self._announce_capacity()
@@ -252,7 +251,7 @@ class Pool:
         worker = self._workers.get(worker_id)
         if worker is None:
             # It couldn't be forked: try again when something has changed, not at once.
-            self._requested.discard(worker_id)
+            self._arrived(worker_id)
             self._loop.call_later(1.0, self._refill)
             return
         self._forget(worker)
@@ -263,7 +262,8 @@ class Pool:
 
     def workers_lost(self, worker_ids: list[int]) -> None:
         """They died with their zygote. All are forgotten first, so that none is given what another held."""
-        self._requested.difference_update(worker_ids)
+        for worker_id in worker_ids:
+            self._arrived(worker_id)
         lost = [self._workers[worker_id] for worker_id in worker_ids if worker_id in self._workers]
         for worker in lost:
             self._forget(worker)
@@ -311,7 +311,8 @@ class Pool:
             if is_memory_turn and worker.state is not WorkerState.SPARE:
                 self._check_memory(worker)
                 self._check_idle(worker, now)
-        self.generations.check(now, self._workers.values())
+        for kind in self._kinds():
+            kind.generations.check(now, self._workers.values())
         if self.listener:
             self.listener.tick(now)
 
@@ -353,6 +354,30 @@ class Pool:
         worker.stop()
 
     # --- For whoever looks
+
+    @property
+    def proofs(self) -> list[Proof]:
+        """What the zygotes saw of the jail, each thing once."""
+        return list(dict.fromkeys(proof for kind in self._kinds() for proof in kind.generations.proofs))
+
+    @property
+    def zygotes_replaced(self) -> int:
+        """How often another took the place of one that was worn or old."""
+        return sum(kind.generations.replaced for kind in self._kinds())
+
+    @property
+    def zygote_deaths(self) -> int:
+        """How often one died that forked."""
+        return sum(kind.generations.deaths for kind in self._kinds())
+
+    @property
+    def is_forking(self) -> bool:
+        """No zygote is missing that there was: none of those that died still waits to be started again."""
+        return not any(kind.generations.is_down for kind in self._kinds())
+
+    def zygotes(self) -> list[dict[str, object]]:
+        """A row a zygote that forks, or that still has workers."""
+        return [row for kind in self._kinds() for row in kind.generations.describe()]
 
     def describe(self) -> list[dict[str, object]]:
         """A row a worker."""

@@ -1,9 +1,9 @@
-"""What a worker tells those who use it: whoever gave it work, and the pool."""
+"""What a worker tells those who use it: whoever gave it work, and the pool; and what the pool tells, and asks of others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from engine.workers.holdings import Run
@@ -50,3 +50,27 @@ class PoolEvents(Protocol):
 
     def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
         """A spare is jailed and waits."""
+
+
+class PoolListener(Protocol):
+    """Whoever hands out work."""
+
+    def capacity_changed(self) -> None:
+        """A spare became ready, or a slot free."""
+
+    def tick(self, now: float) -> None:
+        """50 ms have passed."""
+
+
+class HttpPort(Protocol):
+    """Whoever performs HTTP for workers."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Workers can be bound."""
+
+    def bind(self, worker_id: int, fds: tuple[int, int], access: Any) -> None:
+        """Take over a worker's pipe ends."""
+
+    def unbound(self, worker_id: int) -> None:
+        """The worker is gone."""

@@ -51,6 +51,8 @@ class Worker:
         self.pid = spare.pid
         self.state = WorkerState.SPARE
         self.is_ready = False
+        self.policy_key = ""
+        """Names interpreter and policy of the code that it compiles and loads; known once it is ready."""
         self.listener: Listener | None = None
         self.bound_to = ""
         self.is_async = False
@@ -75,6 +77,7 @@ class Worker:
         self._outbox = Outbox(spare.write_fd, loop=loop)
         self._buffer = wire.FrameBuffer(wire.READY_BYTES_MAX)
         self._owes_code = False
+        self._finds_libraries = False
         self._owes_suspended = 0
         self._answer_by: float | None = clock.monotonic() + READY_S_MAX
         self._half_frame_since: float | None = None
@@ -119,7 +122,7 @@ class Worker:
         self.listener, self.bound_to = listener, bound_to
         self.bound_at = self.bound_at or now
         self.timeout_ms = frame.timeout_ms
-        self._owes_code = frame.source is not None
+        self._owes_code, self._finds_libraries = frame.source is not None, frame.finds_libraries
         compile_ms = COMPILE_MS_MAX if self._owes_code else 0
         self.loading_until = now + (frame.timeout_ms + compile_ms + GRACE_MS) / 1000
         self._buffer.bytes_max = wire.LOADED_BYTES_MAX
@@ -279,6 +282,7 @@ class Worker:
             self._take_outcomes(frame)
         elif isinstance(frame, wire.Ready) and not self.is_ready:
             self.is_ready = True
+            self.policy_key = frame.policy_key
             self._answer_by = None
             self._pool.became_ready(self, frame)
         elif isinstance(frame, wire.Loaded) and is_answering_load:
@@ -312,6 +316,10 @@ class Worker:
         is_short = len(frame.detail) <= wire.DIAGNOSTICS_BYTES_MAX
         if not is_short or frame.stage not in wire.REFUSAL_STAGES:
             raise wire.WireError("a refusal that is too long, or of no stage")
+        if frame.stage == "libraries":
+            wire.unpack_libraries(frame.detail)
+            if not self._finds_libraries:
+                raise wire.WireError("libraries that nobody asked for")
         assert self.listener is not None
         self.loading_until = None
         self._turn_deaf()

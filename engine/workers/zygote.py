@@ -25,7 +25,7 @@ from engine.workers import layers
 from sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from engine.workers.layers import Proof
 
@@ -35,6 +35,27 @@ PROGRAM: Final = ("-I", "-m", "sandbox.zygote")
 MESSAGE_BYTES_MAX: Final = 64 * wire.KIB
 FDS_A_SPARE: Final = 6
 HELLO_S_MAX: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How a zygote is started: what of the jail may be missing, and what functions may import."""
+
+    is_degraded_allowed: bool = False
+    cgroups: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    """Those that the operator allows."""
+    has_libraries: bool = False
+    """It loads them: its workers are for functions that import them."""
+
+    def arguments(self) -> list[str]:
+        """As `sandbox.zygote` takes them."""
+        return [
+            *(["--degraded"] if self.is_degraded_allowed else []),
+            *(f"--cgroup={folder}" for folder in self.cgroups),
+            *(f"--library={name}" for name in self.libraries),
+            *(["--load-libraries"] if self.has_libraries else []),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +114,14 @@ class Zygote:
         self._stderr_task: asyncio.Task[None] | None = None
         self._unsent: list[bytes] = []
 
-    async def start(self, *, is_degraded_allowed: bool, cgroups: Sequence[str] = ()) -> Hello:
+    async def start(self, program: Program) -> Hello:
         """Start it and wait until it can fork, or says why it can't: see `layers.require`. Raises `Unavailable`."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self._socket = ours
         self._hello = loop.create_future()
-        arguments = [
-            *PROGRAM,
-            str(theirs.fileno()),
-            *(["--degraded"] if is_degraded_allowed else []),
-            *(f"--cgroup={folder}" for folder in cgroups),
-        ]
+        arguments = [*PROGRAM, str(theirs.fileno()), *program.arguments()]
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,

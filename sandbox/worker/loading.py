@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from sandbox import wire
-from sandbox.compiler import CompileRefused, compile_source, execute
+from sandbox.compiler import CompileRefused, LibrariesNeeded, compile_source, execute
 from sandbox.filters import Filter
 from sandbox.runtime import handler
 from sandbox.worker.masking import Mask
@@ -79,7 +79,7 @@ def load(
     compiled: bytes | None = None
     try:
         if frame.source is not None:
-            compiled = compile_source(frame.source, frame.filename)
+            compiled = compile_source(frame.source, frame.filename, finds_libraries=frame.finds_libraries)
         code = frame.code if frame.code is not None else compiled
         assert code is not None
         begun = time.monotonic()
@@ -95,6 +95,8 @@ def load(
     except CompileRefused as refusal:
         diagnostics = [item.as_map() for item in refusal.diagnostics]
         raise LoadRefused("compile", _pack_diagnostics(diagnostics)) from None
+    except LibrariesNeeded as needed:
+        raise LoadRefused("libraries", wire.pack_libraries(needed.names)) from None
     except handler.HandlersRefused as refusal:
         raise LoadRefused("handlers", _pack_diagnostics(refusal.problems)) from None
     except BaseException as error:  # noqa: BLE001  a module may raise anything while it is loaded
