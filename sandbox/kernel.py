@@ -20,12 +20,17 @@ PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_fork = ctypes.PyDLL(None, use_errno=True).fork
+"""The child goes on with the interpreter's lock, as the parent does."""
 
 
 def call(name: str, *arguments: object) -> int:
     """A function of the C library that answers -1 for an error; then raises `OSError`. Whole numbers travel as `long`."""
     wide = [ctypes.c_long(item) if type(item) is int else item for item in arguments]
-    answer: int = getattr(_libc, name)(*wide)
+    return _checked(getattr(_libc, name)(*wide))
+
+
+def _checked(answer: int) -> int:
     if answer == -1:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -41,3 +46,11 @@ def prctl(option: int, *arguments: object) -> int:
 def syscall(number: int, *arguments: object) -> int:
     """A system call by its number on this machine. Raises `OSError`."""
     return call("syscall", number, *arguments)
+
+
+def fork() -> int:
+    """`fork` without what Python does in the child for threads, loggers and the module `random`. Raises `OSError`.
+
+    For a process with one thread alone, and none of their locks held. What Python does there copies 0.6 MiB, page by page.
+    """
+    return _checked(_fork())

@@ -25,10 +25,11 @@ from typing import Any, Final, NoReturn
 
 import msgpack
 
-from sandbox import jail, modules, probe, wire
+from sandbox import jail, kernel, modules, probe, wire
 from sandbox.compiler import POLICY_KEY
 from sandbox.worker.eventloop import WorkerLoop
 from sandbox.worker.loop import Worker
+from sandbox.worker.packing import fill_holes
 from sandbox.worker.pipe import Pipe
 from sandbox.worker.rehearsal import rehearse
 from sandbox.worker.ticker import Ticker
@@ -56,8 +57,10 @@ class Zygote:
         # Workers inherit these: to take a signal costs each of them more pages than it is worth.
         self._ticker.install()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        asyncio.set_event_loop(self._loop)
         rehearse(self._ticker)
         gc.collect()
+        fill_holes()
         gc.freeze()
         rows = probe.run(self._room)
         self._send(["hello", POLICY_KEY, rows])
@@ -125,7 +128,7 @@ class Zygote:
         to_worker, from_worker, to_worker_http, from_worker_http = (
             os.pipe2(os.O_CLOEXEC) for _ in range(PIPES_A_SPARE)
         )
-        pid = os.fork()
+        pid = kernel.fork()
         if pid == 0:
             keep = [to_worker[0], from_worker[1], to_worker_http[0], from_worker_http[1]]
             _become_worker(self._room, keep, page, loop=self._loop, ticker=self._ticker, trim=self._trim)
@@ -149,7 +152,6 @@ def _become_worker(
         room.keep = (*keep, *loop.descriptors())
         # The descriptors of both are made after the others are closed, and kept.
         _, epoll = jail.lock_worker(room, lambda: (loop.renew(), select.epoll()))
-        asyncio.set_event_loop(loop)
         worker = Worker(
             Pipe(keep[0], keep[1]), (keep[2], keep[3]), epoll, memoryview(page), ticker=ticker, trim=trim
         )
