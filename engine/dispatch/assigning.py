@@ -152,8 +152,13 @@ class Assigner:
             return False
         if now - lane.looked_at >= LOOK_S and usable:
             lane.looked_at = now
-            looks = [self._sleep[worker].is_most(now) for worker in usable[:WORKERS_LOOKED_AT]]
-            lane.is_blocked = 2 * sum(looks) >= len(looks)
+            asked = [
+                self._sleep[worker].is_most(now, held_since=worker.held_since)
+                for worker in usable[:WORKERS_LOOKED_AT]
+            ]
+            looks = [look for look in asked if look is not None]
+            if looks:
+                lane.is_blocked = 2 * sum(looks) >= len(looks)
         return lane.is_blocked
 
     def _give(self, lane: Lane, worker: Worker) -> bool:
@@ -281,7 +286,6 @@ class Assigner:
         self._pool.bind(worker, lane.destination.limits.memory_mib, access)
         self._load(lane, worker, settings)
         self._sleep[worker] = Sleep(worker.pid)
-        self._sleep[worker].is_most(now)
         lane.workers.append(worker)
         self.lane_of[worker.id] = lane
         return worker

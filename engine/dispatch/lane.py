@@ -71,7 +71,7 @@ class Lane:
     """Of events that are in memory: ready, running, or waiting to be settled."""
     workers: list[Worker] = field(default_factory=list)
     mean_us: float | None = None
-    is_blocked: bool = True
+    is_blocked: bool = False
     """Its handler is slow because it waits for something, as was seen at the monotonic time `looked_at`."""
     looked_at: float = 0.0
     has_backlog: bool = False

@@ -17,11 +17,11 @@ class Sleep:
         self._looked_at = 0.0
         self._busy_s: float | None = None
 
-    def is_most(self, now: float) -> bool:
-        """Since it was asked last the worker mostly slept. The first answer means nothing."""
+    def is_most(self, now: float, *, held_since: float) -> bool | None:
+        """Since it was asked last the worker mostly slept. None if it had nothing to do before `held_since`, and slept for that."""
         looked_at, before_s = self._looked_at, self._busy_s
         self._looked_at, self._busy_s = now, busy_s(self._pid)
-        return is_blocked(now - looked_at, before_s, self._busy_s)
+        return is_blocked(now - looked_at, before_s, self._busy_s) if held_since <= looked_at else None
 
 
 def busy_s(pid: int) -> float | None:

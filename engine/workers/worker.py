@@ -61,6 +61,8 @@ class Worker:
         self.timeout_ms = 5_000
         self.holds_suspect = False
         self.busy_since = 0.0
+        self.held_since = 0.0
+        """It has had something to do without a break since then."""
         self.idle_since = 0.0
         self.loading_until: float | None = None
         self.bound_at = 0.0
@@ -139,6 +141,7 @@ class Worker:
         self.holds_suspect = bool(flags & wire.INVOKE_ALONE)
         if self.state is WorkerState.IDLE:
             self.become(WorkerState.BUSY)
+            self.held_since = self.busy_since
         self._write(
             wire.Invoke(
                 first, flags, events.types, events.message_ids, events.user_keys, events.sizes, events.bodies
@@ -304,7 +307,7 @@ class Worker:
         self.is_async = any(handler.is_async for handler in wire.unpack_handlers(frame.handlers))
         self.loading_until = None
         self._buffer.bytes_max = wire.OUTCOMES_BYTES_MAX
-        self.busy_since = self._clock.monotonic()
+        self.busy_since = self.held_since = self._clock.monotonic()
         self._progress.begin(self.busy_since)
         if self.state is WorkerState.LOADING:
             self.become(WorkerState.BUSY if self.in_flight else WorkerState.IDLE)

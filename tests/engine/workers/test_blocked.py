@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -26,3 +27,10 @@ def test_a_process_that_sleeps_is_blocked_and_one_that_computes_is_not(body: str
 def test_of_a_process_that_is_gone_nothing_is_known() -> None:
     assert blocked.busy_s(2**22 + 1) is None
     assert blocked.is_blocked(1.0, 0.5, None)
+
+
+def test_what_a_worker_sleeps_for_want_of_work_says_nothing() -> None:
+    sleep = blocked.Sleep(os.getpid())
+    assert sleep.is_most(100.0, held_since=99.0) is None, "it was never looked at before"
+    assert sleep.is_most(200.0, held_since=150.0) is None, "it had nothing to do until 150"
+    assert sleep.is_most(300.0, held_since=150.0) is True
