@@ -5,7 +5,7 @@ OTHER_PYTHONS := 3.12 3.13
 STAMP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve format lint types imports test test-on faults check bench
+.PHONY: help setup demo serve format lint types imports test test-on faults check bench bench-smoke
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,10 @@ test-on: ## the jail and the sandbox on another CPython: PYTHON_VERSION=3.12
 	  && touch .venv-$(PYTHON_VERSION)/.ready; } || exit 1; \
 	echo "CPython $(PYTHON_VERSION)" && .venv-$(PYTHON_VERSION)/bin/pytest tests/sandbox tests/system/test_quarantine.py tests/system/test_replacement.py
 
-check: lint types imports test ## all that CI runs
+check: lint types imports test bench-smoke ## all that CI runs
 
 bench: $(STAMP) ## the benchmark suite; NAMES="floor throughput" chooses
 	$(BIN)/python -m benchmarks $(NAMES)
+
+bench-smoke: $(STAMP) ## each benchmark once and small: whether it works, and no figures
+	$(BIN)/python -m benchmarks --smoke

@@ -1,6 +1,6 @@
 """`python -m benchmarks`: the suite, and what was saved of it.
 
-python -m benchmarks [NAME…] [--runs N] [--smoke] [--socket PATH] [--json] [--save NAME]
+python -m benchmarks [NAME…] [--runs N] [--smoke] [--socket PATH] [--json] [--save NAME] [--html FILE]
 python -m benchmarks compare BEFORE AFTER [--json]
 python -m benchmarks page NAME FILE
 python -m benchmarks list
@@ -11,11 +11,15 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.suite import comparing, results, summary
+from benchmarks.suite.page import page
 from benchmarks.suite.program import Conditions
 from benchmarks.suite.programs import NAMES, method, program
 from benchmarks.suite.running import RunFailed, measure
@@ -45,6 +49,7 @@ def _run(arguments: list[str]) -> int:
     parser.add_argument(
         "--save", metavar="NAME", help="keep the result as .benchmarks/NAME.json, or a .json path"
     )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots")
     asked = parser.parse_args(arguments)
     runs = asked.runs if asked.runs is not None else 1 if asked.smoke else RUNS
     if unknown := [name for name in asked.names if name not in NAMES]:
@@ -65,6 +70,9 @@ def _run(arguments: list[str]) -> int:
         print(json.dumps(result.as_map()))
     if asked.save:
         print(f"saved as {results.save(result, asked.save)}", file=sys.stderr)
+    if asked.html:
+        asked.html.write_text(page(result, {name: method(name) for name in names}), "utf-8")
+        print(f"a page in {asked.html}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -86,33 +94,35 @@ def _checked(parser: argparse.ArgumentParser, name: str) -> None:
 def _measure_all(
     names: list[str], runs: int, conditions: Conditions, *, is_quiet: bool
 ) -> tuple[list[Figure], list[str]]:
-    """One that fails is told, and doesn't keep the others from running."""
+    """One that fails is told, and doesn't keep the others from running. Figures are measured one after the other."""
     figures: list[Figure] = []
     failed: list[str] = []
 
-    def on_run(name: str, at: int, count: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{name}: run {at + 1} of {count}", end="\r", file=sys.stderr, flush=True)
-
-    for name in names:
+    def one(name: str) -> list[Figure] | RunFailed:
         try:
-            measured = measure(
-                name,
-                runs,
-                conditions,
-                on_run=lambda at, count, name=name: on_run(name, at, count),  # type: ignore[misc]
-            )
+            return measure(name, runs, conditions, on_run=lambda at, count: _tell(name, at, count))
         except RunFailed as error:
-            failed.append(name)
-            print(error, file=sys.stderr, flush=True)
-            continue
-        figures += measured
-        if not is_quiet:
-            print(f"\n{name}" if len(names) > 1 else name)
-            print("\n".join(summary.figure_lines(measured)), flush=True)
+            return error
+
+    at_once = (os.cpu_count() or 1) if conditions.is_smoke else 1
+    with ThreadPoolExecutor(at_once) as threads:
+        for name, measured in zip(names, threads.map(one, names), strict=True):
+            if isinstance(measured, RunFailed):
+                failed.append(name)
+                print(measured, file=sys.stderr, flush=True)
+                continue
+            figures += measured
+            if not is_quiet:
+                print(f"\n{name}" if len(names) > 1 else name)
+                print("\n".join(summary.figure_lines(measured)), flush=True)
     if failed:
         print(f"\n{len(failed)} of {len(names)} programs failed: {', '.join(failed)}", file=sys.stderr)
     return figures, failed
+
+
+def _tell(name: str, at: int, count: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{name}: run {at + 1} of {count}", end="\r", file=sys.stderr, flush=True)
 
 
 def _compare(arguments: list[str]) -> int:
@@ -136,6 +146,21 @@ def _compare(arguments: list[str]) -> int:
     return 0
 
 
+def _page(arguments: list[str]) -> int:
+    parser = _parser("a saved result as one HTML file, with plots")
+    parser.add_argument("name", help="of a saved result, or the path of a .json file")
+    parser.add_argument("file", type=Path)
+    asked = parser.parse_args(arguments)
+    try:
+        result = results.load(asked.name)
+    except ValueError as error:
+        parser.error(str(error))
+    programs = dict.fromkeys(figure.program for figure in result.figures)
+    methods = {name: method(name) for name in programs if name in NAMES}
+    asked.file.write_text(page(result, methods), "utf-8")
+    return 0
+
+
 def _list(arguments: list[str]) -> int:
     _parser("the programs, and what each measures").parse_args(arguments)
     for name in NAMES:
@@ -144,7 +169,7 @@ def _list(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS: Final = {"compare": _compare, "list": _list}
+COMMANDS: Final = {"compare": _compare, "page": _page, "list": _list}
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
