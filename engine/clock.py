@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -46,16 +47,18 @@ class SteadyClock:
         self._source = source
         self._read_s = source.monotonic()
         self._now_ms = float(source.now_ms() if start_ms is None else start_ms)
+        self._lock = threading.Lock()  # the loop, the journal and the records ask, each in its own thread
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch; never goes back, and never jumps."""
-        read_s = self._source.monotonic()
-        elapsed_ms = (read_s - self._read_s) * 1000
-        self._read_s = read_s
-        self._now_ms += elapsed_ms
-        behind_ms = self._source.now_ms() - self._now_ms
-        self._now_ms += max(-SLEW * elapsed_ms, min(behind_ms, SLEW * elapsed_ms))
-        return int(self._now_ms)
+        with self._lock:
+            read_s = self._source.monotonic()
+            elapsed_ms = (read_s - self._read_s) * 1000
+            self._read_s = read_s
+            self._now_ms += elapsed_ms
+            behind_ms = self._source.now_ms() - self._now_ms
+            self._now_ms += max(-SLEW * elapsed_ms, min(behind_ms, SLEW * elapsed_ms))
+            return int(self._now_ms)
 
     def monotonic(self) -> float:
         """Seconds; never goes back."""

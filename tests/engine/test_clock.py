@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +48,28 @@ def test_time_never_goes_back() -> None:
         source.advance_ms(ms)
         seen.append(clock.now_ms())
     assert seen == sorted(seen)
+
+
+def test_threads_that_ask_together_are_told_one_after_the_other() -> None:
+    inside: list[int] = []
+    most = 0
+
+    class Slow(ManualClock):
+        def now_ms(self) -> int:
+            nonlocal most
+            inside.append(1)
+            most = max(most, len(inside))
+            time.sleep(0)  # lets another thread run
+            inside.pop()
+            return super().now_ms()
+
+    clock = SteadyClock(Slow())
+    threads = [threading.Thread(target=lambda: [clock.now_ms() for _ in range(100)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
 
 
 @pytest.mark.parametrize(
