@@ -13,10 +13,12 @@ from engine.api import frames
 from engine.errors import EngineError, Unavailable
 from engine.events import encode_events
 from engine.model import split_chunks
-from engine.nouns import Destinations, Functions, Keys, Sources, deploy_arguments, given
-from engine.paths import default_socket
+from engine.nouns import Destinations, Functions, Keys, Sources, Tokens, deploy_arguments, given
+from engine.paths import default_socket, default_token
 from engine.session import (
     CREDIT,
+    NO_ONE_ELSE,
+    OnBehalf,
     Session,
     Submission,
     SubmitResult,
@@ -25,6 +27,7 @@ from engine.session import (
     error_of,
     lost,
     pack_call,
+    pack_hello,
     pack_submit,
     value_of,
     with_event,
@@ -47,26 +50,35 @@ READ_BYTES = 256 * 1024
 class AsyncClient:
     """One connection, made on entering: `async with AsyncClient() as client`."""
 
-    def __init__(self, path: str | Path | None = None, *, connect_timeout_s: float = 5.0) -> None:
-        """Nothing is connected yet."""
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        token: str | None = None,
+        is_relay: bool = False,
+        connect_timeout_s: float = 5.0,
+    ) -> None:
+        """Nothing is connected yet. As a relay it passes on what others ask: `call_for`, `stream_for`, and events for sources."""
         self.path = str(path or default_socket(os.environ))
         self.daemon_pid = 0
+        self._hello = pack_hello(token or default_token(os.environ), is_relay=is_relay)
         self._connect_timeout_s = connect_timeout_s
         self._session = Session()
         self.sources: Sources[Awaitable[dict[str, Any]], Awaitable[Rows]] = Sources(self.call)
         self.functions: Functions[Awaitable[dict[str, Any]], Awaitable[Rows]] = Functions(self.call)
         self.destinations: Destinations[Awaitable[dict[str, Any]], Awaitable[Rows]] = Destinations(self.call)
         self.keys: Keys[Awaitable[dict[str, Any]]] = Keys(self.call)
+        self.tokens: Tokens[Awaitable[dict[str, Any]], Awaitable[Rows]] = Tokens(self.call)
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._lost: EngineError | None = None
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises `Unavailable`, naming the socket that was tried, or `Forbidden`."""
+        """Connect. Raises `Unavailable`, naming the socket that was tried, `Forbidden`, or `Unauthenticated`."""
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 reader, self._writer = await asyncio.open_unix_connection(self.path)
-                self._writer.write(frames.Hello(wire.PROTOCOL_VERSION, None).pack())
+                self._writer.write(self._hello)
                 while self._session.welcome is None:
                     await self._read(reader)
         except TimeoutError:
@@ -114,14 +126,7 @@ class AsyncClient:
         dedupe: bool = True,
         to_source: bool = False,
     ) -> SubmitResult:
-        """Send events; returns when they are durable, with `wait` when each has had its first outcome.
-
-        `name` is a destination's; with `to_source` a source's, which feeds all that are connected to it: outcomes are
-        counted by destination then. With `dedupe` an event whose `messageId` was accepted there before is counted, and
-        not delivered.
-        Nothing is sent if one is invalid: raises `InvalidEvent` with its index. If the daemon refuses a later part of
-        many events, the error's `data["accepted"]` is the number of those it has.
-        """
+        """Send events; returns when they are durable, with `wait` when each has had its first outcome; as `Client.submit`."""
         begun = time.monotonic()
         columns = events if isinstance(events, wire.Events) else encode_events(events)
         total = SubmitResult()
@@ -214,11 +219,7 @@ class AsyncClient:
     # --- Operations
 
     async def deploy(self, name: str, code: str, **options: Unpack[DeployOptions]) -> dict[str, Any]:
-        """Keep the code as a version of the function `name`, and run it as the destination `name`.
-
-        {name, version, created, handlers, logs, changes}. Raises `FunctionRefused` if it doesn't load, `UsageError` for
-        settings that don't fit (`data["missing"]` names those that are required); what ran before goes on running then.
-        """
+        """Keep the code as a version of the function `name`, and run it as the destination `name`; as `Client.deploy`."""
         deployed: dict[str, Any] = await self.call("deploy", **deploy_arguments(name, code, options))
         return deployed
 
@@ -270,7 +271,7 @@ class AsyncClient:
         return resumed
 
     async def usage(self, *, since_ms: int | None = None, until_ms: int | None = None) -> Rows:
-        """By day, function and destination, the newest day first: {day, function, destination, invocations, events, busy_us}."""
+        """By day, function and destination, the newest day first; see the operation."""
         rows: Rows = await self.call("usage", **given(since_ms=since_ms, until_ms=until_ms))
         return rows
 
@@ -292,10 +293,7 @@ class AsyncClient:
     def logs(
         self, name: str, *, follow: bool = False, since_ms: int = 0, code: str | None = None, limit: int = 100
     ) -> AsyncIterator[dict[str, Any]]:
-        """The newest `limit` failures since then that ended with `code`, oldest first.
-
-        With `follow` then every attempt from now on, without end. `since_ms` is milliseconds since the epoch.
-        """
+        """The newest `limit` failures since then (ms since the epoch) that ended with `code`; with `follow` then every attempt."""
         return self.stream("logs", name=name, follow=follow, since_ms=since_ms, code=code, limit=limit)
 
     def audit(
@@ -305,29 +303,31 @@ class AsyncClient:
         return self.stream("audit", **given(since_ms=since_ms, until_ms=until_ms))
 
     async def deliveries(self, name: str, **wanted: Any) -> AsyncIterator[dict[str, Any]]:
-        """Stored deliveries: those on the shelf, the newest first; or in a `state`, or the one with an `id`.
-
-        `wanted`: state (dead, discarded, waiting, running, shelved), code, since_ms, until_ms (ms since the epoch), id.
-        Raises `NotFound`.
-        """
+        """Stored deliveries, as `Client.deliveries`. `wanted`: state, code, since_ms, until_ms, id. Raises `NotFound`."""
         async with contextlib.aclosing(self.stream("deliveries", name=name, **wanted)) as items:
             async for item in items:
                 yield with_event(item)
 
     def replay(self, name: str, **wanted: Any) -> AsyncIterator[dict[str, Any]]:
-        """Put what is on the shelf back into the queue, as it is told: {replayed, is_done, dry_run} after each step.
+        """Put what is on the shelf back into the queue: {replayed, is_done, dry_run} after each step. Who stops listening stops it.
 
-        `wanted`: as of `deliveries`, with a state of the shelf; limit, dry_run. Who stops listening stops it.
+        `wanted`: as of `deliveries`, with a state of the shelf; limit, dry_run.
         """
         return self.stream("replay", name=name, **wanted)
 
-    async def stream(self, operation: str, **arguments: Any) -> AsyncGenerator[dict[str, Any], None]:
+    def stream(self, operation: str, **arguments: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Any operation of the table that answers with items. Raises the error that the daemon answered."""
+        return self.stream_for(NO_ONE_ELSE, operation, arguments)
+
+    async def stream_for(
+        self, whose: OnBehalf, operation: str, arguments: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The same for somebody else: a relay passes on the token that it was shown."""
         inbox: asyncio.Queue[wire.Frame] = asyncio.Queue()
         request_id = self._session.open(inbox.put_nowait)
         is_over, taken = False, 0
         try:
-            await self._send(pack_call(request_id, operation, arguments))
+            await self._send(pack_call(request_id, operation, arguments, whose))
             await self._send(frames.Credit(request_id, CREDIT).pack())
             while True:
                 frame = await inbox.get()
@@ -347,10 +347,14 @@ class AsyncClient:
 
     async def call(self, operation: str, **arguments: Any) -> Any:
         """Any operation of the table. Raises the error that the daemon answered. Cancelling it cancels the operation."""
+        return await self.call_for(NO_ONE_ELSE, operation, arguments)
+
+    async def call_for(self, whose: OnBehalf, operation: str, arguments: dict[str, Any]) -> Any:
+        """The same for somebody else: a relay passes on the token that it was shown."""
         inbox: asyncio.Queue[wire.Frame] = asyncio.Queue()
         request_id = self._session.open(inbox.put_nowait)
         try:
-            await self._send(pack_call(request_id, operation, arguments))
+            await self._send(pack_call(request_id, operation, arguments, whose))
             return value_of(await inbox.get())
         except asyncio.CancelledError:
             if self._lost is None and self._writer is not None:

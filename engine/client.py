@@ -4,7 +4,8 @@
         client.deploy("orders", source)
         result = client.submit("orders", events, wait=True)
 
-Without arguments they use `ENGINE_SOCKET`, else `engine.sock` in `ENGINE_DATA_DIR`, else in ~/.local/state/engine.
+Without arguments they use `ENGINE_SOCKET`, else `engine.sock` in `ENGINE_DATA_DIR`, else in ~/.local/state/engine, and
+show the token in `ENGINE_TOKEN`, if there is one.
 Submits are pipelined: frames are sent while replies are read, so that neither side waits for the other's buffer.
 """
 
@@ -22,8 +23,8 @@ from engine.api import frames
 from engine.errors import EngineError
 from engine.events import encode_events
 from engine.model import split_chunks
-from engine.nouns import Destinations, Functions, Keys, Sources, deploy_arguments, given
-from engine.paths import default_socket
+from engine.nouns import Destinations, Functions, Keys, Sources, Tokens, deploy_arguments, given
+from engine.paths import default_socket, default_token
 from engine.session import (
     CREDIT,
     Session,
@@ -34,6 +35,7 @@ from engine.session import (
     error_of,
     lost,
     pack_call,
+    pack_hello,
     pack_submit,
     value_of,
     with_event,
@@ -55,23 +57,28 @@ WINDOW: Final = 256
 READ_BYTES: Final = 256 * 1024
 Rows = list[dict[str, Any]]
 Batch: TypeAlias = "Sequence[dict[str, Any]] | wire.Events"
-_HELLO: Final = frames.Hello(wire.PROTOCOL_VERSION, None).pack()
 
 
 class Client:
     """One connection. Not for use by several threads at once."""
 
-    def __init__(self, path: str | Path | None = None, *, connect_timeout_s: float = 5.0) -> None:
-        """Connect. Raises `Unavailable`, naming the socket that was tried, or `Forbidden`."""
+    def __init__(
+        self, path: str | Path | None = None, *, token: str | None = None, connect_timeout_s: float = 5.0
+    ) -> None:
+        """Connect, as whoever the token is of, else as this process's user.
+
+        Raises `Unavailable`, naming the socket that was tried, `Forbidden`, or `Unauthenticated` for a token that nobody knows.
+        """
         self.path = str(path or default_socket(os.environ))
         self._session = Session()
-        self._unsent = bytearray(_HELLO)
+        self._unsent = bytearray(pack_hello(token or default_token(os.environ)))
         self._socket = _connect(self.path, connect_timeout_s)
         self._poll = select.poll()
         self.sources: Sources[dict[str, Any], Rows] = Sources(self.call)
         self.functions: Functions[dict[str, Any], Rows] = Functions(self.call)
         self.destinations: Destinations[dict[str, Any], Rows] = Destinations(self.call)
         self.keys: Keys[dict[str, Any]] = Keys(self.call)
+        self.tokens: Tokens[dict[str, Any], Rows] = Tokens(self.call)
         try:
             self.daemon_pid = self._greet(connect_timeout_s)
         except BaseException:

@@ -80,9 +80,9 @@ def _check_libraries(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _check_lists(name: str, value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """A table of destination and list."""
+    """A table of name and list."""
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is a table of destination = [list], not {value!r}")  # noqa: TRY004  one class for what a user got wrong
+        raise ValueError(f"{name} is a table of name = [list], not {value!r}")  # noqa: TRY004  one class for what a user got wrong
     return tuple((str(key), _check_list(f"{name}.{key}", item)) for key, item in value.items())
 
 
@@ -99,6 +99,9 @@ class Config:
         0,
         1_000_000,
         "tracking requests a second of one source, beyond which it is told 429; 0 is no limit",
+    )
+    peers: tuple[tuple[str, tuple[str, ...]], ...] = _lists(
+        "what other users' processes may do on the socket: user or uid = [roles]"
     )
     secret_key_file: str = _text("", "where the key of secrets lives; secret.key in the data directory")
     workspace: str = _text("main", "how `integrations` objects name this installation: Name (main)")
@@ -177,6 +180,7 @@ LIMIT_NAMES: Final = tuple(name for name, _ in LIMIT_OPTIONS)
 RELOADED: Final = frozenset(
     {
         *LIMIT_NAMES,
+        "peers",
         "spares",
         "workers_max",
         "suspend_after_s",

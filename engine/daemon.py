@@ -21,6 +21,7 @@ import structlog
 import uvloop
 
 from engine import clock_mark, installed, notify
+from engine.api.auth import People, peers_of
 from engine.api.unix import UnixServer
 from engine.config import Config, check_limits
 from engine.dispatch.core import Core
@@ -147,12 +148,14 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
         )
         dispatcher.on_version_compiled(core.version_compiled)
         dispatcher.gate.on_quarantined = core.quarantined
-        server = UnixServer(core, Path(config.socket), config.socket_mode)
+        people = People(registry.tokens, clock)
+        server = UnixServer(core, people, Path(config.socket), config.socket_mode)
         gateway = GatewayProcess(config.http, _gateway_arguments(config)) if config.http else None
         flushing = loop.create_task(registry.keep_flushing())
 
         def apply(config: Config) -> None:
             configure_log(log_format=config.log_format, level=config.log_level)
+            people.peers = peers_of(config.peers)
             pool.options = _pool_options(config)
             egress.configure(options_of(config))
             dispatcher.tune(frame_ms=config.frame_ms, memory_queue_mib=config.memory_queue_mib)
@@ -233,6 +236,7 @@ async def _watch(journal: SqliteJournal) -> None:
 def _checked(config: Config) -> Config:
     """Raises `ConfigurationError` on what only its parts can judge."""
     options_of(config)
+    peers_of(config.peers)
     return config
 
 

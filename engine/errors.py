@@ -6,7 +6,9 @@ EngineError
 │   ├── FunctionRefused   code that doesn't compile, load or define handlers      exit status 1
 │   ├── NotFound          a name that doesn't exist
 │   └── Conflict          what exists is in the way (events waiting, say)
-├── Forbidden             the peer may not
+├── Unauthenticated       nobody knows the token
+│   └── TooManyTries      and it was tried too often                          exit status 75
+├── Forbidden             whoever it is may not
 ├── Unavailable           no daemon, or it can't take this now                    exit status 69
 │   ├── JournalFull       what is accepted stays; nothing new is taken
 │   └── QueueFull         one destination takes no more for now                  exit status 75
@@ -68,8 +70,21 @@ class Conflict(UsageError):
     code = "conflict"
 
 
+class Unauthenticated(EngineError):
+    """A token, or a write key, that isn't known, or not any more."""
+
+    code = "unauthenticated"
+
+
+class TooManyTries(Unauthenticated):
+    """`data` holds `retry_after_ms`."""
+
+    code = "too_many_tries"
+    exit_status = 75
+
+
 class Forbidden(EngineError):
-    """The peer may not do this."""
+    """Whoever it is may not do this; where it is for want of a role, `data["roles"]` holds those that are missing."""
 
     code = "forbidden"
 
@@ -110,6 +125,8 @@ _BY_CODE: dict[str, type[EngineError]] = {
         FunctionRefused,
         NotFound,
         Conflict,
+        Unauthenticated,
+        TooManyTries,
         Forbidden,
         Unavailable,
         JournalFull,

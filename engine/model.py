@@ -11,6 +11,7 @@ from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, CODE_INDEX, CONSOLE_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from engine.roles import Grants
     from sandbox.wire import Events, Handler
 
 
@@ -124,6 +125,20 @@ class Source:
     write_keys: tuple[str, ...]
     destinations: tuple[str, ...]
     """Names of those that it is connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What somebody shows to be somebody; the token itself is kept nowhere."""
+
+    id: int
+    name: str
+    grants: Grants
+    created_ms: int
+    expires_ms: int | None
+    """None: never."""
+    used_ms: int | None
+    """None: not yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,3 +233,25 @@ class Keys(Generic[One]):
     def rotate(self) -> One:
         """Seal everything under a new key: {current, replaces, resealed}."""
         return self._call("key.rotate")  # type: ignore[no-any-return]
+
+
+class Tokens(Generic[One, Many]):
+    """What people and programs show to be somebody."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def create(self, name: str, roles: Sequence[str], *, expires_ms: int | None = None) -> One:
+        """{name, roles, created, expires, used, token}: the token itself is shown this once. None never expires.
+
+        A role is `ROLE`, or `ROLE=FUNCTION` to give it for one function (`engine.roles`). Raises `Conflict` if the name is taken.
+        """
+        return self._call("token.create", name=name, roles=[*roles], **given(expires_ms=expires_ms))  # type: ignore[no-any-return]
+
+    def list(self) -> Many:
+        """A row a token: {name, roles, created, expires, used}."""
+        return self._call("token.list")  # type: ignore[no-any-return]
+
+    def remove(self, name: str) -> One:
+        """Nobody is known by it from now on. Raises `NotFound`."""
+        return self._call("token.remove", name=name)  # type: ignore[no-any-return]

@@ -33,3 +33,8 @@ def default_socket(env: Mapping[str, str]) -> Path:
     """`ENGINE_SOCKET`, else `engine.sock` in the data directory."""
     configured = env.get("ENGINE_SOCKET")
     return Path(configured) if configured else default_data_dir(env) / "engine.sock"
+
+
+def default_token(env: Mapping[str, str]) -> str | None:
+    """`ENGINE_TOKEN`: in the environment, because arguments of a process are seen by all."""
+    return env.get("ENGINE_TOKEN") or None

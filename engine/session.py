@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.api import frames
 from engine.errors import EngineError, Unavailable, UsageError, from_wire
@@ -161,6 +161,22 @@ def absent(path: str, reason: object) -> Unavailable:
     return Unavailable(f"no daemon answers on {path} ({reason})", remedy=ABSENT_REMEDY)
 
 
+class OnBehalf(NamedTuple):
+    """Whose call a relay passes on: the token that was shown, if any, and the address that it came from."""
+
+    token: str | None
+    origin: str
+
+
+NO_ONE_ELSE: Final = OnBehalf(None, "")
+"""The call is the connection's own."""
+
+
+def pack_hello(token: str | None, *, is_relay: bool = False) -> bytes:
+    """The first frame's bytes."""
+    return frames.Hello(wire.PROTOCOL_VERSION, token, is_relay).pack()
+
+
 def pack_submit(
     request_id: int, name: str, events: wire.Events, *, wait: bool, dedupe: bool, to_source: bool
 ) -> bytes:
@@ -175,10 +191,12 @@ def pack_submit(
     return _within_limit(frames.Submit(request_id, name, flags, *events).pack())
 
 
-def pack_call(request_id: int, operation: str, arguments: dict[str, Any]) -> bytes:
+def pack_call(
+    request_id: int, operation: str, arguments: dict[str, Any], whose: OnBehalf = NO_ONE_ELSE
+) -> bytes:
     """The frame's bytes. Raises `UsageError` for values that can't be sent, or too many of them."""
     try:
-        packed = frames.Call(request_id, operation, arguments).pack()
+        packed = frames.Call(request_id, operation, arguments, *whose).pack()
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(
             f"{operation}: an argument can't be sent: {error}", remedy="use the types that JSON has"

@@ -34,6 +34,9 @@ class Hello(Frame):
     KIND = 0
     protocol: int
     token: str | None
+    """Whoever shows one is whose token it is, and not the process's user."""
+    is_relay: bool = False
+    """This connection carries what others ask: its calls have tokens of their own. By itself it may what the role `ingest` may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,10 @@ class Call(Frame):
     id: int
     operation: str
     arguments: dict[str, Any]
+    token: str | None = None
+    """On a relay's connection: of whoever asks."""
+    origin: str = ""
+    """On a relay's connection: the address that it comes from; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

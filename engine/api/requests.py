@@ -264,6 +264,13 @@ class SettingUpdate(Named):
     settings: Settings
 
 
+class TokenCreate(Named):
+    """A token to make: what it may (`ROLE` or `ROLE=FUNCTION`), and until when."""
+
+    roles: Annotated[list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=200)]
+    expires_ms: Annotated[int, Field(ge=0, le=TIME_MS_MAX)] | None = None
+
+
 class Span(Request):
     """A time."""
 

@@ -37,6 +37,10 @@ COMMANDS: Final = {
         "What runs functions: create, list, show, update, remove.",
     ),
     "setting": ("engine.cli.control.destination", "Values that functions read: list, show, update, remove."),
+    "token": (
+        "engine.cli.control.token",
+        "What people and programs show to be somebody: create, list, remove.",
+    ),
     "key": ("engine.cli.control.key", "What secrets are sealed under: list, rotate."),
     "usage": ("engine.cli.control.key", "Show what functions have used, by day."),
     "audit": ("engine.cli.control.key", "List who changed what."),

@@ -10,6 +10,7 @@ from engine.clock import SystemClock
 from engine.errors import UsageError
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_AHEAD: Final = re.compile(r"([0-9]{1,9})([smhdw])")
 _AGO: Final = re.compile(r"([0-9]{1,9})([smhdw])(?: ago)?")
 
 
@@ -33,6 +34,21 @@ def parse(text: str, now_ms: int) -> int:
     if ms < 0:
         raise UsageError(f"{text[:40]!r} is before 1970", remedy="give a later time")
     return ms
+
+
+def parse_to_come(text: str, now_ms: int) -> int | None:
+    """The same for a time to come: ISO 8601, or in how long (`90d`); None for `never`."""
+    text = text.strip()
+    if text == "never":
+        return None
+    if ahead := _AHEAD.fullmatch(text):
+        return now_ms + int(ahead[1]) * UNITS_MS[ahead[2]]
+    return parse(text, now_ms)
+
+
+def option_to_come(text: str) -> int | None:
+    """An option's value: `type=times.option_to_come`."""
+    return parse_to_come(text, SystemClock().now_ms())
 
 
 def option(text: str) -> int:

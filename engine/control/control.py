@@ -9,6 +9,7 @@ import structlog
 from engine.control.destinations import Destinations
 from engine.control.functions import Functions
 from engine.control.sources import Sources
+from engine.control.tokens import Tokens
 from engine.dispatch.shown import Rows, iso
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Control:
         self.functions = Functions(registry, new_trial=new_trial, changed=changed)
         self.destinations = Destinations(registry, self.functions, limits=limits, changed=changed)
         self.sources = Sources(registry, changed=sources_changed)
+        self.tokens = Tokens(registry)
 
     def show_keys(self) -> dict[str, Any]:
         """Ids of the keys, the one that seals first; how many values aren't under it yet."""

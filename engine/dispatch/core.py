@@ -10,6 +10,7 @@ import structlog
 
 from engine.control.control import Control
 from engine.dispatch import health, shelf
+from engine.dispatch.directory import Directory
 from engine.dispatch.fanout import Fanout
 from engine.dispatch.intake import Portion, Submit
 from engine.dispatch.lane import Lane
@@ -75,6 +76,7 @@ class Core:
         self._limits = limits
         self._by_name: dict[str, Lane] = {}
         self._fanout = Fanout(dispatcher.lanes, workspace)
+        self.directory = Directory(self._by_name)
         self.control = Control(
             registry,
             keys,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from engine.api.access import access_table
 from engine.config import LIMIT_NAMES, settings_table
 from engine.metrics import metrics_table
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HERE: Final = Path(__file__).parent
-FILES: Final = {"functions.md": ("modules", "limits"), "operations.md": ("metrics", "settings")}
+FILES: Final = {"functions.md": ("modules", "limits"), "operations.md": ("access", "metrics", "settings")}
 """File → its generated tables."""
 # A process of its own: the engine sees of the sandbox only the wire.
 _WHITELIST: Final = "import json; from sandbox import modules; print(json.dumps(modules.whitelist()))"
@@ -71,7 +72,20 @@ def _metrics() -> str:
     )
 
 
-_TABLES: Final = {"modules": _modules, "limits": _limits, "metrics": _metrics, "settings": _settings}
+def _access() -> str:
+    return _table(
+        ("operation", "role", "`source-admin`", "`payloads`"),
+        ((_code(name), *rest) for name, *rest in access_table()),
+    )
+
+
+_TABLES: Final = {
+    "access": _access,
+    "modules": _modules,
+    "limits": _limits,
+    "metrics": _metrics,
+    "settings": _settings,
+}
 
 
 def fill(text: str, name: str, table: str) -> str:

@@ -1,5 +1,7 @@
 """The gateway's connections to the daemon: kept, and made again when the daemon comes back.
 
+They are a relay's: a call needs the token of whoever asks (`call_for`), whatever the gateway's own user may.
+
 One connection carries events alone, so that a call never waits behind them; the others carry calls. While the daemon
 is away, who asks for a connection gets `Unavailable` at once. Nothing is kept here for later: only the daemon promises
 that an event is safe.
@@ -73,7 +75,7 @@ class Link:
         was_connected = True
         while True:
             try:
-                async with AsyncClient(self.path) as client:
+                async with AsyncClient(self.path, is_relay=True) as client:
                     self._clients[place] = client
                     if place:
                         await client.ended()

@@ -82,6 +82,17 @@ CREATE TABLE connection (
   PRIMARY KEY (source_id, destination_id)
 ) STRICT;
 
+-- What people and programs show to be somebody; the token itself is nowhere.
+CREATE TABLE token (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the audit tells two of one name apart by it
+  digest     BLOB NOT NULL UNIQUE,               -- SHA-256
+  name       TEXT NOT NULL UNIQUE,
+  roles      TEXT NOT NULL,                      -- JSON: a list of `ROLE` and `ROLE=FUNCTION`
+  created_ms INTEGER NOT NULL,
+  expires_ms INTEGER,                            -- NULL: never
+  used_ms    INTEGER                             -- NULL: not yet
+) STRICT;
+
 -- Every change, and every opening of a secret. Only ever added to.
 CREATE TABLE audit (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,

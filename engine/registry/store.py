@@ -22,6 +22,7 @@ from engine.registry.audit import Audit
 from engine.registry.destinations import Destinations
 from engine.registry.functions import Functions
 from engine.registry.sources import Sources
+from engine.registry.tokens import Tokens
 from engine.registry.usage import Usage
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ log = structlog.get_logger()
 SCHEMA_VERSION: Final = 1
 FLUSH_S: Final = 1.0
 USAGE_TURNS: Final = 10
-"""Usage is written every so many of them; a daemon that is killed loses what was used since."""
+"""Usage, of tokens too, is written every so many of them; a daemon that is killed loses what was used since."""
 _KEY_CHARS: Final = string.ascii_letters + string.digits
 STOPS_KEPT_MS: Final = 31 * 86_400_000
 """Longer than `retry_for_s` can be."""
@@ -53,6 +54,7 @@ class Registry:
         self.functions = Functions(db, clock, self.audit)
         self.destinations = Destinations(db, clock, self.audit, keys)
         self.sources = Sources(db, clock, self.audit, new_write_key)
+        self.tokens = Tokens(db, clock, self.audit)
         self.usage = Usage(db, clock)
 
     @classmethod
@@ -94,8 +96,9 @@ class Registry:
         self._db.close()
 
     def flush(self) -> None:
-        """Write what is counted in memory: openings of secrets, usage. Raises `apsw.Error`; nothing is lost by that."""
+        """Write what is counted in memory: openings of secrets, usage, uses of tokens. Raises `apsw.Error`; nothing is lost by that."""
         self.audit.flush()
+        self.tokens.flush()
         self.usage.flush()
 
     async def keep_flushing(self) -> None:
@@ -105,6 +108,7 @@ class Registry:
             try:
                 self.audit.flush()
                 if turn % USAGE_TURNS == 0:
+                    self.tokens.flush()
                     self.usage.flush()
             except apsw.Error as error:
                 log.warning("registry_not_written", reason=str(error))

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from engine.api.auth import People
 from engine.api.unix import UnixServer
+from engine.clock import ManualClock
 from engine.errors import Conflict, EngineError, FunctionRefused, NotFound
+from engine.model import Token
+from engine.registry.tokens import digest_of
+from engine.roles import Grants
 from sandbox import wire
 
 if TYPE_CHECKING:
@@ -21,6 +26,34 @@ if TYPE_CHECKING:
     from engine.dispatch.tally import Tally
 
 REFUSAL = wire.Detail(error={"code": "bad_request", "type": "ValueError", "message": "no", "line": 3})
+
+
+class FakeTokens:
+    """Tokens by what they are."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Token] = {}
+        self.used: list[str] = []
+
+    def add(self, text: str, *roles: str) -> None:
+        number = len(self.known) + 1
+        self.known[digest_of(text)] = Token(number, f"t{number}", Grants.parse(roles), 0, None, None)
+
+    def find(self, digest: bytes) -> Token | None:
+        return self.known.get(digest)
+
+    def use(self, digest: bytes) -> None:
+        self.used.append(self.known[digest].name)
+
+
+class FakeDirectory:
+    """`orders` runs the function `shop`."""
+
+    def function_of(self, destination: str) -> str | None:
+        return "shop" if destination == "orders" else None
+
+    def has_destinations(self, function: str) -> bool:
+        return function == "shop"
 
 
 class FakeCore:
@@ -40,6 +73,7 @@ class FakeCore:
         self.streams_open = 0
         self.arguments: dict[str, Any] = {}
         self.overview = SimpleNamespace(stats=self.stats)
+        self.directory = FakeDirectory()
         self.control = SimpleNamespace(destinations=SimpleNamespace(deploy=self.deploy))
         self.blocked = asyncio.Event()
         self.cancelled: list[str] = []
@@ -164,7 +198,9 @@ class ServedCore:
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.core = self.run(self._make())
-        self.server = UnixServer(self.core, path, 0o600)  # type: ignore[arg-type]
+        self.tokens, self.clock = FakeTokens(), ManualClock()
+        self.people = People(self.tokens, self.clock)  # type: ignore[arg-type]
+        self.server = UnixServer(self.core, self.people, path, 0o600)  # type: ignore[arg-type]
         self.run(self.server.start())
 
     @staticmethod

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import pwd
 import subprocess
 import sys
 import threading
@@ -73,7 +74,7 @@ def test_a_function_is_saved_deployed_and_rolled_back(client: Client) -> None:
     shown = client.functions.show("shop")
     assert shown["destinations"] == {"shop-eu": 1, "shop-old": 1, "shop-us": 2}
     assert [row["version"] for row in shown["versions"]] == [1, 2]
-    assert shown["versions"][0]["author"] == f"uid {os.geteuid()}"
+    assert shown["versions"][0]["author"] == f"user {pwd.getpwuid(os.geteuid()).pw_name}"
     assert client.functions.show("shop", version=1)["code"] == "def on_track(e):\n    pass\n"
     client.destinations.update("shop-us", follow=True)
     assert client.functions.show("shop")["destinations"]["shop-us"] == 1

@@ -13,7 +13,7 @@ import msgpack
 import pytest
 from fake_core import served
 
-from engine.api import auth, frames, unix
+from engine.api import allowance, auth, connection, frames
 from engine.api.unix import UnixServer
 from engine.client import Client
 from engine.errors import ConfigurationError, Unavailable
@@ -97,17 +97,17 @@ def test_the_daemon_tells_its_limits_and_its_pid(raw: Raw) -> None:
         (framed([]), "array"),
         (framed([99, 1]), "no frame has the kind 99"),
         (framed(["x"]), "array"),
-        (framed([0, 1]), "2 fields"),
-        (framed([0, "1", None]), "protocol"),
-        (framed([0, True, None]), "protocol"),
-        (framed([0, wire.PROTOCOL_VERSION + 1, None]), "speaks"),
-        (framed([2, 1, "list", {}]), "Hello"),
+        (framed([0, 1]), "3 fields"),
+        (framed([0, "1", None, False]), "protocol"),
+        (framed([0, True, None, False]), "protocol"),
+        (framed([0, wire.PROTOCOL_VERSION + 1, None, False]), "speaks"),
+        (framed([2, 1, "list", {}, None, ""]), "Hello"),
         (submit(1), "Hello"),
         (HELLO.pack() + HELLO.pack(), "out of turn"),
-        (HELLO.pack() + framed([2, 1, "list", {}, 5]), "fields"),
+        (HELLO.pack() + framed([2, 1, "list", {}]), "fields"),
         (HELLO.pack() + framed([3, 1, 0]), "credit"),
-        (HELLO.pack() + framed([3, 1, unix.CREDIT_MAX + 1]), "credit"),
-        (HELLO.pack() + framed([2, 1, "stats", {}]) * 2, "still running"),
+        (HELLO.pack() + framed([3, 1, allowance.CREDIT_MAX + 1]), "credit"),
+        (HELLO.pack() + framed([2, 1, "stats", {}, None, ""]) * 2, "still running"),
         (HELLO.pack() + framed([1, 1, "orders", 0, b"\x01", [""], [""], {}, [1] * 3_000, b"x"]), "msgpack"),
         (HELLO.pack() + b"\x00\x00\x00\x05\xdd\xff\xff\xff\xff", "msgpack"),
         (HELLO.pack() + b"\x00\x00\x00\x02\xc1\xc1", "msgpack"),
@@ -284,10 +284,10 @@ def test_a_stream_sends_no_more_than_the_client_asked_for(daemon: ServedCore, ra
 def test_credits_do_not_pile_up_without_bound(daemon: ServedCore, raw: Raw) -> None:
     greet(raw)
     raw.send(frames.Call(1, "logs", {"name": "orders", "follow": True}))
-    raw.send(*[frames.Credit(1, unix.CREDIT_MAX)] * 50)
+    raw.send(*[frames.Credit(1, allowance.CREDIT_MAX)] * 50)
     daemon.until(lambda: daemon.core.lines_made > 0)
     (connection,) = daemon.server.connections
-    assert connection._allowances[1]._count <= unix.CREDIT_MAX
+    assert connection._allowances[1]._count <= allowance.CREDIT_MAX
 
 
 def test_a_cancelled_stream_ends_and_is_closed_at_the_source(daemon: ServedCore, raw: Raw) -> None:
@@ -320,10 +320,10 @@ def test_a_client_that_leaves_takes_its_streams_and_calls_along(daemon: ServedCo
 
 def test_calls_at_once_are_bounded_on_a_connection(raw: Raw) -> None:
     greet(raw)
-    raw.send(*(frames.Call(at, "stats", {}) for at in range(unix.REQUESTS_MAX + 1)))
+    raw.send(*(frames.Call(at, "stats", {}) for at in range(connection.REQUESTS_MAX + 1)))
     refused = raw.receive()
     assert isinstance(refused, frames.Error)
-    assert (refused.id, refused.code) == (unix.REQUESTS_MAX, "unavailable")
+    assert (refused.id, refused.code) == (connection.REQUESTS_MAX, "unavailable")
 
 
 @pytest.mark.parametrize(
@@ -368,8 +368,9 @@ def test_deeply_nested_arguments_are_refused_not_followed(raw: Raw) -> None:
 
 
 def test_only_the_own_user_and_root_may_call(daemon: ServedCore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unix, "peer_of", lambda _: auth.Peer(1, os.geteuid() + 1, 1))
+    monkeypatch.setattr(connection, "peer_of", lambda _: auth.Peer(1, 4_000_000_000, 1))
     raw = Raw(daemon.path)
+    raw.send(HELLO)
     refused = raw.receive()
     assert isinstance(refused, frames.Error)
     assert refused.code == "forbidden"
@@ -378,11 +379,47 @@ def test_only_the_own_user_and_root_may_call(daemon: ServedCore, monkeypatch: py
 
 
 def test_clients_beyond_the_limit_are_told_so(daemon: ServedCore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unix, "CONNECTIONS_MAX", 1)
+    monkeypatch.setattr(connection, "CONNECTIONS_MAX", 1)
     with Client(daemon.path) as first:
         with pytest.raises(Unavailable, match="clients are connected"):
             Client(daemon.path)
         assert first.show("orders")["version"] == 1
+
+
+def test_others_leave_room_for_root_and_the_own_user(
+    daemon: ServedCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "OTHERS_MAX", 0)
+    monkeypatch.setattr(connection, "peer_of", lambda _: auth.Peer(1, 4_000_000_000, 1))
+    with pytest.raises(Unavailable, match="0 clients are connected"):
+        Client(daemon.path)
+    monkeypatch.undo()
+    with Client(daemon.path) as own:
+        assert own.show("orders")["version"] == 1
+
+
+@pytest.mark.parametrize("sent", [b"", HELLO.pack()[:5]])
+def test_who_does_not_say_hello_in_time_loses_its_place(
+    daemon: ServedCore, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(connection, "HELLO_TIMEOUT_S", 0.05)
+    silent = Raw(daemon.path)
+    silent.send(sent)
+    told = silent.receive()
+    assert isinstance(told, frames.Error)
+    assert (told.id, told.message) == (frames.CONNECTION_ID, "no Hello within 0.05 s")
+    assert silent.receive() is None
+    silent.socket.close()
+
+
+def test_who_has_said_hello_may_be_silent(daemon: ServedCore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HELLO_TIMEOUT_S", 0.01)
+    greeted = Raw(daemon.path)
+    greet(greeted)
+    (silent,) = [each for each in daemon.server.connections if each._asker is not None]
+    assert silent._impatience is not None
+    assert silent._impatience.cancelled()
+    greeted.socket.close()
 
 
 def test_the_socket_is_its_owner_s_alone(daemon: ServedCore) -> None:
@@ -391,7 +428,7 @@ def test_the_socket_is_its_owner_s_alone(daemon: ServedCore) -> None:
 
 def start(path: Path, mode: int = 0o600) -> None:
     async def main() -> None:
-        server = UnixServer(None, path, mode)  # type: ignore[arg-type]
+        server = UnixServer(None, None, path, mode)  # type: ignore[arg-type]
         await server.start()
         assert stat.S_IMODE(os.stat(path).st_mode) == mode  # noqa: PTH116  a blocking call is fine here
         server.stop_listening()
