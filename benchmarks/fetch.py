@@ -23,7 +23,7 @@ from benchmarks.harness import daemon, in_turns, reference_events
 from benchmarks.suite.program import Conditions, Measure, Program
 from benchmarks.upstream import running
 from engine.client import Client
-from engine.egress import destinations, fetching
+from engine.egress import fetching, upstream
 from engine.egress.destinations import Table
 from engine.egress.rules import Rules, parse_pattern
 from engine.egress.trace import Trace
@@ -160,11 +160,10 @@ async def _many(url: str, count: int) -> float:
 
     for start in range(0, count, 100):
         await asyncio.gather(*(one(number) for number in range(start, start + 100)))
-    left = sum(destination.peak for destination in table)
-    if left > destinations.CONNECTIONS_MAX:
+    left = table.pool.open
+    if left > upstream.CONNECTIONS_MAX:
         raise RuntimeError(f"{left} connections are left open")
-    table.retire_all()
-    await table.closed()
+    await table.close()
     return float(left)
 
 

@@ -1,6 +1,6 @@
 """One fetch, from a worker's frame to its last piece: checked, sent, followed, decoded, capped, timed.
 
-parse ─► rules ─► a place among the destination's requests ─► upstream ─► redirect? ─► head ─► pieces ─► trace
+parse ─► rules ─► a place among the destination's requests ─► connection ─► redirect? ─► head ─► pieces ─► trace
 └────────────────────── one deadline over all of it ───────────────────────────────────────────────┘
 """
 
@@ -11,21 +11,22 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-import aiohttp
-from aiohttp import http_exceptions
-
 from engine.egress import rules
 from engine.egress.decoding import ACCEPTED, Decoder, too_large
 from engine.egress.rules import Refused, Step
-from engine.egress.upstream import Attempt
 from sandbox import fetch_wire
 
 if TYPE_CHECKING:
+    from engine.egress.connection import Connection
     from engine.egress.destinations import Destination
     from engine.egress.trace import Trace
-    from engine.egress.upstream import Upstream
 
 USER_AGENT: Final = "engine/0.1"
+_OF_CODED: Final = frozenset({"content-encoding", "content-length"})
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""RFC 9110, 9.2.2: what may be sent again when a connection that was kept turns out to be closed."""
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+"""RFC 9110, 8.6: these say that a body is empty."""
 
 
 class Failure(Exception):
@@ -65,18 +66,24 @@ async def perform(
         async with asyncio.timeout(deadline_s):
             step = _first_step(frame, headers)
             trace.url = step.target.url
-            async with destination.place() as upstream:
+            async with destination.places:
                 trace.waited_ms = (time.perf_counter() - begun) * 1000
-                is_following = bool(frame.flags & fetch_wire.FOLLOW_REDIRECTS)
-                await _exchange(step, is_following, destination, upstream, trace=trace, sink=sink)
+                await _exchange(frame, step, destination, trace, sink)
     except TimeoutError:
         raise Failure("timeout", f"no complete answer within {round(deadline_s * 1000)} ms") from None
     except Refused as error:
         raise Failure(error.code, str(error)) from None
-    except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError, ssl.SSLError) as error:
-        raise _failure(error) from None
+    except ssl.SSLCertVerificationError as error:
+        raise Failure("connection", f"the server's certificate isn't valid: {_cut(error)}") from None
+    except OSError as error:
+        raise Failure("connection", _cut(error)) from None
     finally:
         trace.total_ms = (time.perf_counter() - begun) * 1000
+
+
+def _cut(error: Exception) -> str:
+    """What the system says of it: nothing of that is a secret."""
+    return str(error)[:300] or type(error).__name__
 
 
 def _first_step(frame: fetch_wire.Fetch, headers: list[tuple[str, str]]) -> Step:
@@ -93,52 +100,82 @@ def _first_step(frame: fetch_wire.Fetch, headers: list[tuple[str, str]]) -> Step
 
 
 async def _exchange(
-    step: Step, is_following: bool, destination: Destination, upstream: Upstream, *, trace: Trace, sink: Sink
+    frame: fetch_wire.Fetch, step: Step, destination: Destination, trace: Trace, sink: Sink
 ) -> None:
     begun = time.perf_counter() - trace.waited_ms / 1000
     while True:
         destination.rules.check_target(step.target)
-        attempt = Attempt(destination.rules, step.target)
+        connection = await _send(step, destination, trace)
         try:
-            response = await upstream.send(step, attempt)
-        finally:
-            trace.resolve_ms += attempt.resolve_s * 1000
-            trace.connect_ms += max(0.0, attempt.connect_s - attempt.resolve_s) * 1000
-        async with response:
-            trace.status, trace.final_url = response.status, step.target.url
+            trace.status, trace.final_url = connection.status, step.target.url
             trace.first_byte_ms = (time.perf_counter() - begun) * 1000
-            destination.counter.response(response.status)
-            following = (
-                rules.follow(
-                    response.status, response.headers.get("Location"), step, destination.secret_names
-                )
-                if is_following
-                else None
-            )
+            destination.counter.response(connection.status)
+            following = None
+            if frame.flags & fetch_wire.FOLLOW_REDIRECTS:
+                location = _header(connection.headers, "location")
+                following = rules.follow(connection.status, location, step, destination.secret_names)
             if following is None:
-                await _pass_on(response, step, trace, sink)
+                await _pass_on(connection, step, trace, sink)
                 return
+        finally:
+            destination.pool.give_back(connection)
         trace.redirects += 1
         if trace.redirects > rules.REDIRECTS_MAX:
             raise Failure("refused", f"more than {rules.REDIRECTS_MAX} redirects")
         step = destination.without_secrets(step, following)
 
 
-async def _pass_on(response: aiohttp.ClientResponse, step: Step, trace: Trace, sink: Sink) -> None:
-    headers = [(name, value) for name, value in response.headers.items() if name.lower() not in _HIDDEN]
-    if sum(len(name) + len(value) for name, value in headers) > fetch_wire.HEADER_BYTES_MAX:
-        raise Refused(
-            f"the response's headers are longer than {fetch_wire.HEADER_BYTES_MAX // 1024} KiB", "too_large"
-        )
+async def _send(step: Step, destination: Destination, trace: Trace) -> Connection:
+    """A connection on which the response's head has come; the caller gives it back."""
+    head = _head(step)
+    while True:
+        connection = await destination.pool.take(destination, step.target, trace)
+        is_used = connection.is_used
+        try:
+            await connection.send(head, step.body, is_for_head=step.method == "HEAD")
+        except BaseException as error:
+            destination.pool.give_back(connection)
+            # A server may close what is kept at any time, also while a request is on its way to it.
+            is_stale = is_used and not connection.has_answered and isinstance(error, OSError)
+            if not is_stale or step.method not in _REPEATABLE:
+                raise
+        else:
+            return connection
+
+
+def _head(step: Step) -> bytes:
+    lines = [f"{step.method} {step.target.rest} HTTP/1.1\r\nHost: {step.target.authority}\r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in step.headers]
+    if step.body or step.method in _WITH_BODY:
+        lines.append(f"Content-Length: {len(step.body)}\r\n")
+    lines.append("\r\n")
+    return "".join(lines).encode("utf-8", "replace")
+
+
+def _header(headers: list[tuple[str, str]], wanted: str) -> str | None:
+    return next((value for name, value in headers if name.lower() == wanted), None)
+
+
+async def _pass_on(connection: Connection, step: Step, trace: Trace, sink: Sink) -> None:
+    headers, coding, length = [], "", ""
+    for pair in connection.headers:
+        name = pair[0].lower()
+        if name == "content-length":
+            length = pair[1]
+        elif name == "content-encoding":
+            coding = pair[1]
+        if name not in _HIDDEN:
+            headers.append(pair)
     trace.response_headers = headers
-    decoder = Decoder(response.headers.get("Content-Encoding", ""))
-    if (response.content_length or 0) > fetch_wire.RESPONSE_BYTES_MAX:
+    decoder = Decoder(coding)
+    if length.isdecimal() and int(length) > fetch_wire.RESPONSE_BYTES_MAX and step.method != "HEAD":
         raise too_large()
     if decoder.is_decoding:
-        headers = [(n, v) for n, v in headers if n.lower() not in {"content-encoding", "content-length"}]
-    head: Head | None = Head(response.status, step.target.url, headers)
-    held = b""
-    async for received in response.content.iter_any():
+        headers = [pair for pair in headers if pair[0].lower() not in _OF_CODED]
+    head: Head | None = Head(connection.status, step.target.url, headers)
+    held, is_end = b"", False
+    while not is_end:
+        received, is_end = await connection.read()
         for piece in decoder.feed(received):
             # One piece is held back, so that the last one is known to be the last.
             if held:
@@ -149,17 +186,3 @@ async def _pass_on(response: aiohttp.ClientResponse, step: Step, trace: Trace, s
 
 
 _HIDDEN: Final = rules.OURS - {"content-length"}
-
-
-def _failure(error: Exception) -> Failure:
-    """What aiohttp and the system raise, in our words; nothing of it is a secret, but it is cut."""
-    text = str(error)[:300] or type(error).__name__
-    if isinstance(error, http_exceptions.LineTooLong) or "Too many" in text or "more than" in text:
-        return Failure("too_large", f"the response's headers are too many or too long: {text}")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return Failure("connection", f"the server's certificate isn't valid: {text}")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Failure("connection", f"the host's name can't be resolved: {text}")
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
-        return Failure("connection", "the server closed the connection without a complete answer")
-    return Failure("connection", text)

@@ -38,6 +38,7 @@ from sandbox.wire import KIB, FrameBuffer
 
 if TYPE_CHECKING:
     from engine.egress.addresses import Address
+    from engine.egress.destinations import Destination
     from engine.egress.upstream import Lookup
     from sandbox.wire import Frame
 
@@ -79,8 +80,7 @@ class Gateway:
             self._loop.remove_reader(self._socket)
             for channel in list(self._channels.values()):
                 channel.close("")
-            self._table.retire_all()
-            await self._table.closed()
+            await self._table.close()
 
     # --- The supervisor
 
@@ -145,28 +145,32 @@ class Gateway:
     def _configure(self, frame: control.Configure) -> None:
         self._allow, self._deny = _patterns(frame.allow), _patterns(frame.deny)
         self._table.secret_names = SECRET_HEADERS | frozenset(name.lower() for name in frame.secret_names)
-        self._table.source_address = frame.source_address
+        self._table.pool.source_address = frame.source_address
         for destination in self._table:
             destination.secret_names = self._table.secret_names
         self._own_at = 0.0
         self._apply_rules()
-        self._table.retire_all()
 
     def _apply_rules(self) -> None:
         if time.monotonic() - self._own_at > OWN_ADDRESSES_EVERY_S or not self._own_at:
             self._own, self._own_at = own_addresses(), time.monotonic()
         for destination in self._table:
-            allow, deny = self._lists.get(destination.id, ((), ()))
-            destination.rules = Rules((*self._allow, *allow), (*self._deny, *deny), self._own)
+            self._apply_rules_to(destination)
+
+    def _apply_rules_to(self, destination: Destination) -> None:
+        allow, deny = self._lists.get(destination.id, ((), ()))
+        rules = Rules((*self._allow, *allow), (*self._deny, *deny), self._own)
+        # Connections know the very rules that they were judged by: new ones end their use.
+        if rules != destination.rules:
+            destination.rules = rules
 
     def _bind(self, frame: control.Bind) -> None:
         fds = self._fds.popleft(), self._fds.popleft()
         destination = self._table.get(frame.destination)
         destination.timeout_ms = frame.timeout_ms
         destination.blanker = Blanker(frame.secrets)
-        lists = _patterns(frame.allow), _patterns(frame.deny)
-        self._lists[destination.id] = lists
-        destination.rules = Rules((*self._allow, *lists[0]), (*self._deny, *lists[1]), self._own)
+        self._lists[destination.id] = _patterns(frame.allow), _patterns(frame.deny)
+        self._apply_rules_to(destination)
         destination.channels += 1
         self._channels[frame.channel] = Channel(frame, fds, destination, on_end=self._channel_ended)
 
@@ -195,7 +199,7 @@ class Gateway:
         ]
         for at in range(0, len(rows), control.ITEMS_MAX):
             self._send(control.Counted(rows[at : at + control.ITEMS_MAX]))
-        self._table.sweep(now)
+        self._table.sweep()
         known = {destination.id for destination in self._table}
         self._lists = {number: lists for number, lists in self._lists.items() if number in known}
         if now - self._own_at > OWN_ADDRESSES_EVERY_S:

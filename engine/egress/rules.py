@@ -78,11 +78,15 @@ class Target(NamedTuple):
         return self.scheme, self.host, self.port
 
     @property
+    def authority(self) -> str:
+        """What `Host` says: host, and port if it isn't the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """In its one spelling."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.rest}"
+        return f"{self.scheme}://{self.authority}{self.rest}"
 
 
 def parse_target(url: str) -> Target:

@@ -1,9 +1,11 @@
-"""Connections of one destination, each to an address that was judged the moment before.
+"""Connections to servers, each to an address that was judged the moment before, and kept for the destination it was made for.
 
-Two places judge. The resolver refuses a name of which any address may not be called, so that no second name server
-answer matters; and every socket is made by `_open_socket`, which sees the very address it is about to be connected to,
-whether that came from the resolver or stood in the URL. Nothing else makes sockets. The URL keeps its host, and with
-it `Host` and the name that TLS asks for and checks.
+take ─► an idle one of this destination, to this origin, judged by these very rules ─► send … ─► give_back
+     └► resolve ─► every address judged ─► _open_socket judges the one it is made for ─► connect ─► TLS
+
+Two places judge. A name is refused of which any address may not be called, so that no second answer of a name server
+matters; and every socket is made by `_open_socket`, which sees the very address it is about to be connected to, whether that came
+from the resolver or stood in the URL. Nothing else makes sockets. `Host` and the name that TLS asks for and checks are the URL's.
 """
 
 from __future__ import annotations
@@ -12,51 +14,30 @@ import asyncio
 import ipaddress
 import socket
 import time
-from contextvars import ContextVar
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
+import aiohappyeyeballs
 
-from engine.egress.rules import Refused, Rules, Step, Target
+from engine.egress.connection import Connection
+from engine.egress.rules import Refused
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Sequence
 
-    from aiohttp.client_reqrep import ClientRequest
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace as AiohttpTrace
+    from engine.egress.destinations import Destination
+    from engine.egress.rules import Rules, Target
+    from engine.egress.trace import Trace
 
     Lookup = Callable[[str, int], Awaitable[Sequence[tuple[int, str]]]]
     """Host, port → (address family, address) of each; raises `OSError`."""
 
-CONCURRENT_MAX: Final = 64
-"""Requests of one destination at once; the others wait."""
-LOOKUPS_MAX: Final = 4
-"""Names of one destination that are being resolved at once: they occupy threads that all share."""
+CONNECTIONS_MAX: Final = 1_024
+"""Of all destinations together: for each beyond it one is closed, that which has been idle longest."""
 KEEP_ALIVE_S: Final = 15.0
-LINE_BYTES_MAX: Final = 8_190
-RESPONSE_HEADERS_MAX: Final = 100
-_NOT_ADDED: Final = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
-"""What aiohttp would say unasked."""
-
-
-class Attempt:
-    """What is going on in the task that sends: which target was let through, and how long each stage took."""
-
-    __slots__ = ("connect_s", "resolve_s", "rules", "target")
-
-    def __init__(self, rules: Rules, target: Target) -> None:
-        self.rules = rules
-        self.target = target
-        self.resolve_s = 0.0
-        self.connect_s = 0.0
-        """With resolving and waiting for a connection of this destination."""
-
-
-_ATTEMPT: Final[ContextVar[Attempt]] = ContextVar("attempt")
+EYEBALLS_S: Final = 0.25
+"""RFC 8305: an address that doesn't answer so soon isn't waited for alone."""
 
 
 async def lookup(host: str, port: int) -> Sequence[tuple[int, str]]:
@@ -65,107 +46,167 @@ async def lookup(host: str, port: int) -> Sequence[tuple[int, str]]:
     return [(int(family), str(address[0])) for family, _, _, _, address in infos]
 
 
-class _Resolver(AbstractResolver):
-    """Returns addresses that may be called, all of a name or none."""
+class Pool:
+    """Owner of every connection of this process."""
 
-    def __init__(self, find: Lookup) -> None:
+    def __init__(self, *, find: Lookup, tls: ssl.SSLContext) -> None:
+        self.source_address = ""
+        self.open = 0
+        """Connections that are open, or being opened."""
         self._find = find
-        self._slots = asyncio.Semaphore(LOOKUPS_MAX)
+        self._tls = tls
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        """Those that have been idle longest first."""
+        self._idle_of: dict[tuple[object, ...], list[Connection]] = {}
+        self._none_open = asyncio.Event()
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Raises `Refused`, or `OSError` if the name has no address."""
-        del family
-        attempt = _ATTEMPT.get()
-        begun = time.perf_counter()
-        async with self._slots:
-            found = await self._find(host, port)
-        attempt.resolve_s += time.perf_counter() - begun
-        if not found:
-            raise OSError(f"{host} has no address")
+    async def take(self, destination: Destination, target: Target, trace: Trace) -> Connection:
+        """A connection to send one request on, and give back. Raises `Refused`, or `OSError`."""
+        key = (destination.id, self.source_address, *target.origin)
+        while idle := self._idle_of.get(key):
+            connection = idle[-1]
+            self._no_longer_idle(connection)
+            if connection.rules is destination.rules and connection.is_open:
+                return connection
+            connection.close()
+        return await self._open(key, destination, target, trace)
+
+    def give_back(self, connection: Connection) -> None:
+        """Its response is over, or nobody wants the rest of it."""
+        if not connection.rest():
+            connection.close()
+            return
+        connection.idle_since = time.monotonic()
+        self._idle[connection] = None
+        self._idle_of.setdefault(connection.key, []).append(connection)
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle for `KEEP_ALIVE_S`."""
+        while self._idle and now - next(iter(self._idle)).idle_since > KEEP_ALIVE_S:
+            self._close_idlest()
+
+    async def close(self) -> None:
+        """Close what is idle; wait until the rest is given back."""
+        while self._idle:
+            self._close_idlest()
+        while self.open:
+            self._none_open.clear()
+            await self._none_open.wait()
+
+    def _close_idlest(self) -> None:
+        connection = next(iter(self._idle))
+        self._no_longer_idle(connection)
+        connection.close()
+
+    def _no_longer_idle(self, connection: Connection) -> None:
+        del self._idle[connection]
+        same = self._idle_of[connection.key]
+        same.remove(connection)
+        if not same:
+            del self._idle_of[connection.key]
+
+    def _ended(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._no_longer_idle(connection)
+        self._left()
+
+    def _left(self) -> None:
+        self.open -= 1
+        if not self.open:
+            self._none_open.set()
+
+    # --- Opening
+
+    async def _open(
+        self, key: tuple[object, ...], destination: Destination, target: Target, trace: Trace
+    ) -> Connection:
+        self.open += 1
+        if self.open > CONNECTIONS_MAX and self._idle:
+            self._close_idlest()
+        connection = Connection(key, destination.rules, self._ended)
+        try:
+            begun = time.perf_counter()
+            infos = await self._resolve(destination, target)
+            resolved = time.perf_counter()
+            trace.resolve_ms += (resolved - begun) * 1000
+            try:
+                await self._connect(connection, target, infos)
+            finally:
+                trace.connect_ms += (time.perf_counter() - resolved) * 1000
+        except BaseException:
+            if connection.is_open:
+                connection.close()
+            else:
+                self._left()
+            raise
+        return connection
+
+    async def _resolve(self, destination: Destination, target: Target) -> list[tuple[Any, ...]]:
+        """The addresses of a host, all of which may be called."""
+        if target.address is not None:
+            family = socket.AF_INET if target.address.version == 4 else socket.AF_INET6
+            found: Sequence[tuple[int, str]] = [(family, str(target.address))]
+        else:
+            try:
+                async with destination.lookups:
+                    found = await self._find(target.host, target.port)
+            except OSError as error:
+                raise ConnectionError(f"the host's name can't be resolved: {error}") from None
+            if not found:
+                raise ConnectionError("the host's name can't be resolved: it has no address")
         for _, text in found:
-            attempt.rules.check_address(attempt.target, ipaddress.ip_address(text))
+            destination.rules.check_address(target, ipaddress.ip_address(text))
         return [
-            ResolveResult(
-                hostname=host,
-                host=text,
-                port=port,
-                family=kind,
-                proto=0,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for kind, text in found
+            (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (text, target.port))
+            for family, text in found
         ]
 
-    async def close(self) -> None:
-        """Nothing is kept."""
+    async def _connect(
+        self, connection: Connection, target: Target, infos: Sequence[tuple[Any, ...]]
+    ) -> None:
+        local = None
+        if self.source_address:
+            family = socket.AF_INET6 if ":" in self.source_address else socket.AF_INET
+            local = [(family, socket.SOCK_STREAM, 0, "", (self.source_address, 0))]
+        refusals: list[Refused] = []
+
+        def judged(info: tuple[Any, ...]) -> socket.socket:
+            try:
+                return _open_socket(connection.rules, target, info)
+            except Refused as error:
+                refusals.append(error)
+                raise PermissionError(str(error)) from None
+
+        loop = asyncio.get_running_loop()
+        try:
+            made = await aiohappyeyeballs.start_connection(
+                infos,
+                local_addr_infos=local,
+                happy_eyeballs_delay=EYEBALLS_S,
+                interleave=1,
+                loop=loop,
+                socket_factory=judged,
+            )
+        except (OSError, RuntimeError) as error:  # uvloop's may be either
+            if refusals:
+                raise refusals[0] from None
+            raise ConnectionError(f"can't connect to {target.host}: {error}") from None
+        try:
+            await loop.create_connection(
+                lambda: connection,
+                sock=made,
+                ssl=self._tls if target.scheme == "https" else None,
+                server_hostname=target.host if target.scheme == "https" else None,
+            )
+        except BaseException:
+            made.close()
+            raise
 
 
-def _open_socket(info: tuple[Any, ...]) -> socket.socket:
+def _open_socket(rules: Rules, target: Target, info: tuple[Any, ...]) -> socket.socket:
     """The only place that makes a socket: for exactly the address that `info` names, and only if it may be called."""
     family, kind, protocol, _, address = info
-    attempt = _ATTEMPT.get()
-    if address[1] != attempt.target.port:
+    if address[1] != target.port:
         raise Refused(f"port {address[1]} isn't the one that was checked")
-    attempt.rules.check_address(attempt.target, ipaddress.ip_address(address[0]))
+    rules.check_address(target, ipaddress.ip_address(address[0]))
     return socket.socket(family, kind, protocol)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """aiohttp's, which says how long it took."""
-
-    async def connect(
-        self,
-        req: ClientRequest,
-        traces: list[AiohttpTrace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
-    ) -> Connection:
-        begun = time.perf_counter()
-        try:
-            return await super().connect(req, traces, timeout)
-        finally:
-            _ATTEMPT.get().connect_s += time.perf_counter() - begun
-
-
-class Upstream:
-    """Owner of one destination's connections; nothing of them is shared with another destination."""
-
-    def __init__(self, *, find: Lookup, tls: ssl.SSLContext, source_address: str = "") -> None:
-        self.users = 0
-        """Requests that hold it open."""
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(
-                resolver=_Resolver(find),
-                use_dns_cache=False,
-                socket_factory=_open_socket,
-                ssl=tls,
-                limit=CONCURRENT_MAX,
-                keepalive_timeout=KEEP_ALIVE_S,
-                local_addr=(source_address, 0) if source_address else None,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            skip_auto_headers=_NOT_ADDED,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            max_line_size=LINE_BYTES_MAX,
-            max_field_size=LINE_BYTES_MAX,
-            max_headers=RESPONSE_HEADERS_MAX,
-            read_bufsize=2**16,
-        )
-
-    async def send(self, step: Step, attempt: Attempt) -> aiohttp.ClientResponse:
-        """Send, and return the response once its head is there; the caller releases it. Raises what aiohttp raises, or `Refused`."""
-        _ATTEMPT.set(attempt)
-        return await self._session.request(
-            step.method,
-            URL(step.target.url, encoded=True),
-            data=step.body or None,
-            headers=step.headers,
-            allow_redirects=False,
-        )
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._session.close()

@@ -90,8 +90,7 @@ async def worker(**options: Any) -> AsyncIterator[Worker]:
         own.channel.close("")
         os.close(own.write_fd)
         os.close(own.read_fd)
-        own.table.retire_all()
-        await own.table.closed()
+        await own.table.close()
 
 
 def run(test: Callable[[Worker], Awaitable[None]], **options: Any) -> None:
@@ -200,8 +199,7 @@ def test_a_worker_that_is_gone_ends_what_it_had_under_way(server: Server) -> Non
         os.close(own.read_fd)
         await own.until(lambda: own.channel.is_closed and not own.channel._tasks)
         assert own.violations == [""]
-        own.table.retire_all()
-        await own.table.closed()
+        await own.table.close()
 
     asyncio.run(main())
 

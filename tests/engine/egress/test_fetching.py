@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from upstreams import Request, Server, certificates, reply, silent_port
 
-from engine.egress import destinations, fetching
+from engine.egress import fetching, upstream
 from engine.egress.blanking import Blanker
 from engine.egress.destinations import Table
-from engine.egress.rules import Rules, parse_pattern
+from engine.egress.rules import Rules, Target, parse_pattern
 from engine.egress.trace import Trace
 from sandbox import fetch_wire
 
@@ -84,8 +84,7 @@ def run(
                 await fetching.perform(frame, list(headers), destination, outcome.trace, outcome)
             except fetching.Failure as failure:
                 outcome.failure = failure
-        table.retire_all()
-        await table.closed()
+        await table.close()
         return outcome
 
     return asyncio.run(main())
@@ -250,11 +249,10 @@ def test_odd_spellings_of_loopback_are_refused(host: str) -> None:
 
 def test_a_socket_is_made_only_for_an_address_that_was_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
     # The resolver made blind: what is left is the check at the connection itself.
-    async def blind(_self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, Any]]:
-        del family
-        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 0, "flags": 0}]
+    async def blind(_self: object, _destination: object, target: Target) -> list[tuple[Any, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", target.port))]
 
-    monkeypatch.setattr("engine.egress.upstream._Resolver.resolve", blind)
+    monkeypatch.setattr(upstream.Pool, "_resolve", blind)
     outcome = run("http://public.example/", allow=[])
     assert code(outcome) == "refused"
     assert "loopback" in str(outcome.failure)
@@ -469,7 +467,7 @@ def test_many_destinations_leave_a_bounded_number_of_connections(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The same with the real bound and 10,000 destinations: `python -m benchmarks fetch`.
-    monkeypatch.setattr(destinations, "CONNECTIONS_MAX", 100)
+    monkeypatch.setattr(upstream, "CONNECTIONS_MAX", 100)
     server.answers["/one"] = reply(b"ok")
     url = server.url("/one")
 
@@ -478,11 +476,10 @@ def test_many_destinations_leave_a_bounded_number_of_connections(
         most = 0
         for start in range(0, 600, 50):
             await asyncio.gather(*(one(table, number) for number in range(start, start + 50)))
-            await table.closed()
-            most = max(most, server.open)
-        kept = sum(destination.peak for destination in table)
-        table.sweep(time.monotonic())
-        await table.closed()
+            most = max(most, table.pool.open)
+        kept = table.pool.open
+        table.sweep()
+        await table.close()
         return most, kept, len(table)
 
     async def one(table: Table, number: int) -> None:
@@ -524,8 +521,7 @@ def test_a_destination_has_a_bounded_number_of_requests_under_way(server: Server
             )
         )
         assert all(outcome.body == b"ok" for outcome in outcomes)
-        table.retire_all()
-        await table.closed()
+        await table.close()
 
     asyncio.run(main())
     assert under_way[1] <= 64
