@@ -82,6 +82,16 @@ class Assigner:
             self._feed(lane)
         self._backlog.top_up(lane)
 
+    def expect(self, lanes: list[Lane]) -> None:
+        """Events of theirs are on their way to the disk: they get a worker, or wake it, meanwhile."""
+        for lane in lanes:
+            if self.is_closed or lane.state is not LaneState.RUNNING or not lane.is_cold:
+                continue
+            if lane.workers:
+                self._load(lane, lane.workers[0], self._open_settings(lane.destination))
+            else:
+                self._bind(lane)
+
     def feed_starved(self) -> None:
         """A spare became ready, or a slot free: destinations without a worker first, in turn."""
         starved, self._starved = self._starved, []
@@ -130,8 +140,12 @@ class Assigner:
             frame_ms=self.frame_ms,
         )
         for _ in range(wanted - len(usable)):
-            worker_bound = self._bind(lane, is_first=not usable)
+            if usable and not self._may_grow(lane.destination.version.libraries):
+                return
+            worker_bound = self._bind(lane)
             if worker_bound is None:
+                if not usable and lane.not_before <= now:
+                    self._starve(lane)
                 return
             usable.append(worker_bound)
             self._give(lane, worker_bound)
@@ -269,17 +283,12 @@ class Assigner:
 
     # --- Binding workers
 
-    def _bind(self, lane: Lane, *, is_first: bool) -> Worker | None:
+    def _bind(self, lane: Lane) -> Worker | None:
         now = self._clock.monotonic()
         if lane.not_before > now:
             return None
-        libraries = lane.destination.version.libraries
-        if not is_first and not self._may_grow(libraries):
-            return None
-        worker = self._pool.take_spare(libraries)
+        worker = self._pool.take_spare(lane.destination.version.libraries)
         if worker is None:
-            if is_first:
-                self._starve(lane)
             return None
         settings = self._open_settings(lane.destination)
         access = self._access_for(lane.destination, settings)

@@ -91,6 +91,7 @@ class Dispatcher:
         self._assigner.listener = self._reports
         self._backlog.on_ready = self._assigner.pump
         self.accept: Callable[[Lane, Lease, list[tuple[int, int, Tally]]], None] = self._backlog.accept
+        self.expect: Callable[[list[Lane]], None] = self._assigner.expect
         self.wake: Callable[[Lane, int], None] = self._backlog.wake
         pool.listener = self
         self._used = used

@@ -201,7 +201,9 @@ class Intake:
         leases = []
         try:
             if chunks or overflowed:
-                leases = await self._journal.append(chunks, claims=claims_of(drafts), overflowed=overflowed)
+                leases = await self._journal.append(
+                    chunks, claims=claims_of(drafts), overflowed=overflowed, writing=self._expected_by(drafts)
+                )
         except EngineError as failure:
             error = failure
         for draft, lease in zip(drafts, leases, strict=False):
@@ -218,6 +220,11 @@ class Intake:
                     if share.submit.tally
                 ]
                 self._dispatcher.accept(draft.lane, lease, waiters)
+
+    def _expected_by(self, drafts: list[Draft]) -> Callable[[], None] | None:
+        """Gets workers ready for those that have none, while the disk is at work."""
+        cold = [draft.lane for draft in drafts if draft.lane.is_cold]
+        return (lambda: self._dispatcher.expect(cold)) if cold else None
 
     def _answer(self, submit: Submit, error: EngineError | None) -> None:
         for portion in submit.portions:

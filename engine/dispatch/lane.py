@@ -10,6 +10,7 @@ from engine.dispatch.breaker import CLOSED, Breaker
 from engine.dispatch.pacing import Bucket
 from engine.dispatch.states import LaneState, check_transition
 from engine.workers.holdings import Run
+from engine.workers.states import WorkerState
 
 if TYPE_CHECKING:
     import asyncio
@@ -113,6 +114,11 @@ class Lane:
     def is_removed(self) -> bool:
         """Nothing of it is stored or settled any more."""
         return self.state is LaneState.REMOVED
+
+    @property
+    def is_cold(self) -> bool:
+        """It has no worker, or the one that is asked first is suspended."""
+        return not self.workers or self.workers[0].state is WorkerState.SUSPENDED
 
     @property
     def in_flight(self) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.metrics import Buckets
     from engine.model import Chunk, Lease, Part
@@ -173,6 +173,7 @@ class Journal(Protocol):
         *,
         claims: Sequence[Claim | SharedClaim] = (),
         overflowed: Sequence[Chunk] = (),
+        writing: Callable[[], None] | None = None,
     ) -> list[Lease]:
         """Store all or none; return a lease of each of `chunks` once it is durable. Raises `JournalFull`.
 
@@ -181,6 +182,8 @@ class Journal(Protocol):
         clear. A lease without remaining bits is over. Events without a message id are no duplicates.
 
         `overflowed` goes straight to the shelf, as dead with code `overflow`.
+
+        `writing` is called soon after what is new goes to the disk: whoever will need it can get ready meanwhile. It may still fail.
         """
 
     def release(self, leases: Sequence[Lease]) -> None:

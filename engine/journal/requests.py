@@ -22,6 +22,8 @@ class Append:
     writes: Writes
     leases: list[Lease]
     claims: Sequence[Claim | SharedClaim]
+    writing: Callable[[], None] | None
+    """Called in the writer's thread, once it is known to have events that are new, before they go to the disk."""
 
 
 @dataclass(slots=True, eq=False)

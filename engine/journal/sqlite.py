@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -141,9 +142,12 @@ class SqliteJournal:
 
     def _answer(self, answers: list[Answer]) -> None:
         """In the writer's thread: one wake-up of the loop for all of them."""
+        self._call_soon(partial(self._deliver, answers))
+
+    def _call_soon(self, call: Callable[[], None]) -> None:
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._deliver, answers)
+            self._loop.call_soon_threadsafe(call)
 
     def _deliver(self, answers: list[Answer]) -> None:
         for future, result, error in answers:
@@ -183,6 +187,7 @@ class SqliteJournal:
         *,
         claims: Sequence[Claim | SharedClaim] = (),
         overflowed: Sequence[Chunk] = (),
+        writing: Callable[[], None] | None = None,
     ) -> list[Lease]:
         """See the contract. `ValueError` for a chunk without events, with too many, or of a discarded destination.
 
@@ -201,7 +206,8 @@ class SqliteJournal:
         writes, leases = appending.write(
             ordered, overflowed, next_id=lambda: next(self._ids), now_ms=self._clock.now_ms()
         )
-        return await self._leases(self._request(lambda future: Append(future, writes, leases, claims)))
+        tell = partial(self._call_soon, writing) if writing is not None else None
+        return await self._leases(self._request(lambda future: Append(future, writes, leases, claims, tell)))
 
     def _in_order(self, chunk: Chunk) -> Chunk:
         if chunk.due_ms < self._inventory.fresh_due_ms:

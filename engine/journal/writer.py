@@ -201,7 +201,9 @@ class Writer:
             duplicates = sum(admit(self._ids, r, now_s) for r in requests if isinstance(r, Append))
             writes = requests[0].writes if len(requests) == 1 else Writes.join(r.writes for r in requests)
             begun = self._clock.monotonic()
-            self._store.commit(writes, self._inventory.partial, also=lambda: self._ids.write(now_s))
+            self._store.commit(
+                writes, self._inventory.partial, also=lambda: self._before_disk(requests, now_s)
+            )
             self.commit_s.add(self._clock.monotonic() - begun)
         except BaseException:
             self._ids.forget()
@@ -218,6 +220,14 @@ class Writer:
         if before_answering:
             before_answering()
         self._answer([(r.future, r.leases if isinstance(r, Append) else None, None) for r in requests])
+
+    def _before_disk(self, requests: Sequence[Append | Settle], now_s: int) -> None:
+        self._ids.write(now_s)
+        for request in requests:
+            if not isinstance(request, Append) or request.writing is None:
+                continue
+            if any(lease.remaining for lease in request.leases):
+                request.writing()
 
     def _refuse(self, appends: list[Append]) -> None:
         if appends:

@@ -94,6 +94,7 @@ class Pool:
             workers=self._workers,
             next_id=lambda: next(self._ids),
             wanted=lambda: self.options.spares,
+            loop=self._loop,
         )
 
     def _kinds(self) -> list[Spares]:
@@ -157,7 +158,7 @@ class Pool:
         if self._timer:
             self._timer.cancel()
         for kind in self._kinds():
-            await kind.generations.stop()
+            await kind.stop()
         for worker in list(self._workers.values()):
             self._forget(worker)
             worker.exited("zygote", 0)
@@ -187,12 +188,7 @@ class Pool:
         None if there is none, or no slot is free: `capacity_changed` follows.
         """
         kind = self._kind(libraries)
-        if not self.has_slot() or not self._http.is_ready:
-            return None
-        worker = kind.best()
-        if worker is not None:
-            self._loop.call_soon(self._refill)
-        return worker
+        return kind.take() if self.has_slot() and self._http.is_ready else None
 
     def bind(self, worker: Worker, memory_mib: int, access: Any) -> None:
         """Set what the worker keeps for life: its memory limit, and the HTTP it may do. Call before `Worker.load`."""

@@ -558,6 +558,18 @@ async def test_a_duplicate_is_not_stored_and_its_bit_is_clear(harness: Any) -> N
 
 
 @contract
+async def test_who_waits_for_new_events_hears_of_them_before_they_are_durable(harness: Any) -> None:
+    journal, clock = harness.open(), harness.clock
+    heard: list[str] = []
+    for name in ("a", "a", "b"):
+        chunk = make_chunk(clock, name)
+        writing = functools.partial(heard.append, f"{name} is written")
+        [lease] = await journal.append([chunk], claims=claims_of(chunk), writing=writing)
+        heard.append(f"{name} is durable" if lease.remaining else f"{name} is a duplicate")
+    assert heard == ["a is written", "a is durable", "a is a duplicate", "b is written", "b is durable"]
+
+
+@contract
 async def test_a_chunk_of_duplicates_alone_is_over_at_once(harness: Any) -> None:
     journal, clock = harness.open(), harness.clock
     await append_new(journal, make_chunk(clock, "a", "b"))
