@@ -28,6 +28,7 @@ from engine.session import (
     lost,
     pack_call,
     pack_hello,
+    pack_submit,
     value_of,
     with_event,
 )
@@ -189,13 +190,18 @@ class AsyncClient:
     async def _send_submit(
         self, name: str, columns: wire.Events, *, wait: bool, dedupe: bool, to_source: bool
     ) -> tuple[int, Submission, asyncio.Event]:
-        done = asyncio.Event()
-        submission = Submission(wait, done.set)
-        request_id, packed = self._session.submit(
-            submission, name, columns, dedupe=dedupe, to_source=to_source
-        )
+        submission, done = Submission(wait), asyncio.Event()
+
+        def take(frame: wire.Frame) -> None:
+            submission.take(frame)
+            if submission.is_done:
+                done.set()
+
+        request_id = self._session.open(take)
         try:
-            await self._send(packed)
+            await self._send(
+                pack_submit(request_id, name, columns, wait=wait, dedupe=dedupe, to_source=to_source)
+            )
         except BaseException:
             self._session.close(request_id)
             raise

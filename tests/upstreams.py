@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 import threading
@@ -115,7 +116,7 @@ def silent_port() -> tuple[socket.socket, int]:
 
 
 def certificates(folder: Path, *names: str) -> tuple[Path, ssl.SSLContext]:
-    """A certificate authority's file, and a server's context with a certificate of it for `names`."""
+    """A certificate authority's file, and a server's context with a certificate of it for `names`, or addresses."""
     import datetime as dt
 
     from cryptography import x509
@@ -154,7 +155,11 @@ def certificates(folder: Path, *names: str) -> tuple[Path, ssl.SSLContext]:
     root = build(
         "test authority", authority, x509.BasicConstraints(ca=True, path_length=None), subject_key, usage
     )
-    leaf = build(names[0], key, x509.SubjectAlternativeName([x509.DNSName(item) for item in names]))
+    places = [
+        x509.IPAddress(ipaddress.ip_address(item)) if item[0].isdigit() else x509.DNSName(item)
+        for item in names
+    ]
+    leaf = build(names[0], key, x509.SubjectAlternativeName(places))
     pem = serialization.Encoding.PEM
     (folder / "ca.pem").write_bytes(root.public_bytes(pem))
     (folder / "leaf.pem").write_bytes(

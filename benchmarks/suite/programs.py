@@ -31,7 +31,6 @@ NAMES: Final = (
     "backlog",
     "fairness",
     "fetch",
-    "peers",
 )
 
 

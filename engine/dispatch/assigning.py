@@ -287,7 +287,7 @@ class Assigner:
         now = self._clock.monotonic()
         if lane.not_before > now:
             return None
-        worker = self._pool.take_spare(lane.destination.version.libraries)
+        worker = self._pool.take_spare(lane.destination.version.libraries, lane.destination.id)
         if worker is None:
             return None
         settings = self._open_settings(lane.destination)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from engine.dispatch.breaker import CLOSED, Breaker
 from engine.dispatch.pacing import Bucket
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from engine.model import Destination, Lease, Stop
     from engine.records.record import Record
     from engine.workers.worker import Worker
-
-
-_stop_of: Final = itemgetter(1)
 
 
 @dataclass(slots=True, eq=False)
@@ -51,11 +46,12 @@ class Work:
     def tell(self, start: int, count: int, kind: str, code: str, detail: bytes = b"") -> None:
         """Count the first outcome of consecutive deliveries for whoever waits."""
         stop = start + count
-        for at in range(bisect_right(self.waiters, start, key=_stop_of), len(self.waiters)):
-            first, last, tally = self.waiters[at]
+        for first, last, tally in self.waiters:
             if first >= stop:
                 break
-            tally.add(kind, code, min(last, stop) - max(first, start), detail)
+            overlap = min(last, stop) - max(first, start)
+            if overlap > 0:
+                tally.add(kind, code, overlap, detail)
 
 
 @dataclass(slots=True, eq=False)

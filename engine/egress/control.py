@@ -1,7 +1,7 @@
 """What the supervisor and an egress process say to each other: frames on a stream socket, as `sandbox.wire` makes them.
 
 supervisor ──► egress    Configure Bind Mock Pull            a Bind comes with two descriptors
-egress ──► supervisor    Started Pulled Broken Counted       checked: it handles what strangers send
+egress ──► supervisor    Started Pulled Broken Counted Alive     checked: it handles what strangers send
 """
 
 from __future__ import annotations
@@ -105,8 +105,17 @@ class Counted(Frame):
     rows: list[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Alive(Frame):
+    """Its loop turns; said once a second."""
+
+    KIND = 20
+
+
 _TO_EGRESS: Final[dict[int, type[Frame]]] = {cls.KIND: cls for cls in (Configure, Bind, Mock, Pull)}
-_FROM_EGRESS: Final[dict[int, type[Frame]]] = {cls.KIND: cls for cls in (Started, Pulled, Broken, Counted)}
+_FROM_EGRESS: Final[dict[int, type[Frame]]] = {
+    cls.KIND: cls for cls in (Started, Pulled, Broken, Counted, Alive)
+}
 
 
 def decode_to_egress(body: bytes) -> Frame:

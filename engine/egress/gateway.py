@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 READ_BYTES: Final = 256 * KIB
 FDS_MAX: Final = 64
 MESSAGE_BYTES: Final = 16
-COUNT_EVERY_S: Final = 1.0
+TELL_EVERY_S: Final = 1.0
 OWN_ADDRESSES_EVERY_S: Final = 60.0
 
 
@@ -72,7 +72,7 @@ class Gateway:
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._readable)
         self._send(control.Started(layers))
-        timer = self._loop.call_later(COUNT_EVERY_S, self._tick)
+        timer = self._loop.call_later(TELL_EVERY_S, self._tick)
         try:
             await self._ended
         finally:
@@ -187,7 +187,8 @@ class Gateway:
     # --- Time
 
     def _tick(self) -> None:
-        self._loop.call_later(COUNT_EVERY_S, self._tick)
+        self._loop.call_later(TELL_EVERY_S, self._tick)
+        self._send(control.Alive())
         now = time.monotonic()
         for channel in list(self._channels.values()):
             if channel.is_closed and now - channel.closed_at > RING_KEPT_S:
@@ -222,7 +223,7 @@ def own_addresses() -> frozenset[Address]:
 
 
 def main() -> NoReturn:
-    """`python -m engine.egress FD [CA_FILE]`: fork an egress process for each socket that comes over FD.
+    """`python -m engine.egress FD [CA_FILE]`: fork an egress process for each socket that comes over FD, and answer with its pidfd.
 
     The certificates are read here, once: the processes have no files.
     """
@@ -240,10 +241,23 @@ def main() -> NoReturn:
         message, fds, _, _ = socket.recv_fds(launcher, MESSAGE_BYTES, 1)
         if not message:
             os._exit(0)
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             launcher.close()
             _become_gateway(socket.socket(fileno=fds[0]), tls, parent)
         os.close(fds[0])
+        _hand_over(launcher, pid)
+
+
+def _hand_over(launcher: socket.socket, pid: int) -> None:
+    """The supervisor gets a handle to end it by, which it would have of no process that had only said its number."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        launcher.send(b"ended")
+        return
+    socket.send_fds(launcher, [b"forked"], [handle])
+    os.close(handle)
 
 
 def _become_gateway(control_socket: socket.socket, tls: ssl.SSLContext, parent: int) -> NoReturn:

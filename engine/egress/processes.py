@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-PULL_S_MAX: Final = 1.0
-"""A failure waits so long for its traces, then it goes on without."""
+PULL_S_MAX: Final = 0.1
+"""A failure waits so long for its traces, then it goes on without; and further ones don't wait until the process says something again."""
 READ_BYTES: Final = 256 * KIB
 LAUNCHER_MESSAGE_BYTES: Final = 16
 
@@ -56,7 +56,12 @@ class Launcher:
     def __init__(self, ours: socket.socket, process: asyncio.subprocess.Process) -> None:
         self._socket = ours
         self._process = process
-        self._stderr = asyncio.get_running_loop().create_task(self._log_stderr())
+        self._loop = asyncio.get_running_loop()
+        self._stderr = self._loop.create_task(self._log_stderr())
+        self._is_gone = False
+        self._forked: deque[Process] = deque()
+        """Those whose pidfds haven't come yet."""
+        self._loop.add_reader(ours, self._readable)
 
     @classmethod
     async def start(cls, ca_file: str) -> Launcher:
@@ -81,26 +86,44 @@ class Launcher:
                 start_new_session=True,
                 cwd="/",
             )
-        launcher = cls(ours, process)
         if not await asyncio.get_running_loop().sock_recv(ours, LAUNCHER_MESSAGE_BYTES):
+            ours.close()
             raise OSError("it ended while it started")
-        return launcher
+        return cls(ours, process)
 
     @property
     def is_gone(self) -> bool:
         """It has ended."""
-        return self._process.returncode is not None
+        return self._is_gone or self._process.returncode is not None
 
-    def fork(self) -> socket.socket:
-        """Have it fork a process; the control socket to it. Raises `OSError`."""
+    def fork(self, process: Process) -> socket.socket:
+        """Have it fork a process; the control socket to it. Its pidfd follows. Raises `OSError`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             socket.send_fds(self._socket, [b"fork"], [theirs.fileno()])
         ours.setblocking(False)
+        self._forked.append(process)
         return ours
+
+    def _readable(self) -> None:
+        """It has forked: in the order in which it was asked to."""
+        try:
+            message, fds, _, _ = socket.recv_fds(self._socket, LAUNCHER_MESSAGE_BYTES, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            message, fds = b"", []
+        if not message:
+            self._is_gone = True
+            self._loop.remove_reader(self._socket)
+        elif self._forked:
+            process = self._forked.popleft()
+            if fds:
+                process.take_handle(fds[0])
 
     async def stop(self) -> None:
         """End it, and all its processes."""
+        self._loop.remove_reader(self._socket)
         self._socket.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
@@ -121,15 +144,18 @@ class Process:
         self, slot: int, launcher: Launcher, loop: asyncio.AbstractEventLoop, events: ProcessEvents
     ) -> None:
         self.slot = slot
-        self.started_at = loop.time()
+        self.started_at = self.heard_at = loop.time()
         self.started: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._events = events
-        self._socket: socket.socket | None = launcher.fork()
+        self._socket: socket.socket | None = launcher.fork(self)
+        self._pidfd = -1
         self._frames = FrameBuffer(control.FROM_EGRESS_BYTES_MAX)
         self._unsent: deque[tuple[memoryview, tuple[int, ...]]] = deque()
         self._pulls: dict[int, tuple[Callable[[dict[int, list[Any]]], None], asyncio.TimerHandle]] = {}
         self._last_pull = 0
+        self._is_late = False
+        """A question was left unanswered, and nothing was heard since."""
         loop.add_reader(self._socket, self._readable)
 
     @property
@@ -165,12 +191,19 @@ class Process:
     def pull(
         self, worker_id: int, invocations: Sequence[int], then: Callable[[dict[int, list[Any]]], None]
     ) -> None:
-        """Ask for traces; `then` is called with them, or with none if they don't come in time."""
+        """Ask for traces; `then` is called with them, or soon with none: a process that doesn't answer delays nobody for long."""
+        if self._is_late:
+            self._loop.call_soon(then, {})
+            return
         self._last_pull += 1
         number = self._last_pull
-        timer = self._loop.call_later(PULL_S_MAX, self._pulled, number, [])
+        timer = self._loop.call_later(PULL_S_MAX, self._too_late, number)
         self._pulls[number] = then, timer
         self.send(control.Pull(number, worker_id, list(invocations)[: control.ITEMS_MAX]))
+
+    def _too_late(self, number: int) -> None:
+        self._is_late = True
+        self._pulled(number, [])
 
     def _pulled(self, number: int, rows: list[Any]) -> None:
         entry = self._pulls.pop(number, None)
@@ -192,6 +225,7 @@ class Process:
             return
         except OSError:
             data = b""
+        self.heard_at, self._is_late = self._loop.time(), False
         try:
             for body in self._frames.feed(data):
                 self._take(control.decode_from_egress(body))
@@ -215,13 +249,27 @@ class Process:
         elif isinstance(frame, control.Counted):
             for row in frame.rows:
                 self._events.counted(*_counted(row))
-        else:
+        elif not isinstance(frame, control.Alive):
             raise WireError(f"{type(frame).__name__} out of turn")
 
+    def take_handle(self, pidfd: int) -> None:
+        """What it can be ended by, whatever state it is in."""
+        self._pidfd = pidfd
+        if self._socket is None:
+            self._end()
+
+    def _end(self) -> None:
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.close(self._pidfd)
+            self._pidfd = -1
+
     def close(self) -> None:
-        """It ends when its socket closes."""
+        """End it."""
         if self._socket is None:
             return
+        self._end()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()

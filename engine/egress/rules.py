@@ -10,6 +10,7 @@ that the address that is about to be connected to is judged, at each connection.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 REDIRECTS_MAX: Final = 5
+ORIGINS_KEPT: Final = 512
+"""Of all destinations, taken apart: a cache of what is decided by the text alone."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -102,7 +105,16 @@ def parse_target(url: str) -> Target:
     if match is None:
         raise Refused("the URL is no absolute URL; write https://host/path", "invalid")
     scheme, authority, path, query = match.groups()
-    scheme = scheme.lower()
+    host, number, address = _origin(scheme.lower(), authority)
+    rest = (path if path.startswith("/") else "/") + (query or "")
+    return Target(
+        scheme.lower(), host, number, _NOT_ASCII.sub(lambda found: quote(found.group()), rest), address
+    )
+
+
+@functools.lru_cache(maxsize=ORIGINS_KEPT)
+def _origin(scheme: str, authority: str) -> tuple[str, int, Address | None]:
+    """Host, port, and the address of a literal. Functions call few origins, and those again and again."""
     if scheme not in DEFAULT_PORTS:
         raise Refused(f"{scheme}: URLs can't be fetched; only http and https can")
     if "@" in authority:
@@ -115,8 +127,7 @@ def parse_target(url: str) -> Target:
     number = DEFAULT_PORTS[scheme] if port is None else int(port)
     if not 0 < number < 65_536:
         raise Refused(f"there is no port {number}", "invalid")
-    rest = (path if path.startswith("/") else "/") + (query or "")
-    return Target(scheme, host, number, _NOT_ASCII.sub(lambda found: quote(found.group()), rest), address)
+    return host, number, address
 
 
 def _host(text: str) -> tuple[str, Address | None]:

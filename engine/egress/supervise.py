@@ -34,6 +34,9 @@ START_S_MAX: Final = 20.0
 RESTART_S: Final = (0.0, 0.0, 0.05, 0.2, 1.0, 5.0)
 """Pauses before a process is started again, by how often in a row one died young."""
 YOUNG_S: Final = 10.0
+HUNG_S_MAX: Final = 3.0
+"""A process says once a second that it is alive. One that was silent for so long is ended, as if it had died."""
+LOOK_EVERY_S: Final = 0.5
 
 
 class EgressEvents(Protocol):
@@ -74,13 +77,23 @@ class Egress:
         self._processes: list[Process | None] = [None] * options.processes
         self._channels: dict[int, Process] = {}
         self._deaths = 0
+        self._looked_at = loop.time()
+        self._timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._restarting: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
         """Every process is there."""
-        return all(process is not None and process.is_started for process in self._processes)
+        return self.is_ready_for(None)
+
+    def is_ready_for(self, destination: int | None) -> bool:
+        """The process of this destination is there; of None, every one."""
+        asked = self._processes if destination is None else [self._processes[self._slot(destination)]]
+        return all(process is not None and process.is_started for process in asked)
+
+    def _slot(self, destination: int) -> int:
+        return destination % len(self._processes)
 
     async def start(self) -> None:
         """Start the launcher and the processes. Raises `Unavailable` if they don't come up."""
@@ -93,9 +106,13 @@ class Egress:
                 f"the egress process didn't start: {error or 'it took too long'}",
                 remedy="see the log of `engine serve` for what it printed",
             ) from None
+        self._look()
 
     async def _start(self) -> None:
-        if self._launcher is None or self._launcher.is_gone:
+        if self._launcher is not None and self._launcher.is_gone:
+            await self._launcher.stop()
+            self._launcher = None
+        if self._launcher is None:
             self._launcher = await Launcher.start(self._options.ca_file)
         for slot, process in enumerate(self._processes):
             if process is None:
@@ -107,13 +124,15 @@ class Egress:
     async def stop(self) -> None:
         """End everything."""
         self._is_stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._restarting is not None:
+            self._restarting.cancel()
         for process in self._processes:
             if process is not None:
                 process.close()
         if self._launcher is not None:
             await self._launcher.stop()
-        for task in self._tasks:
-            task.cancel()
 
     def configure(self, options: EgressOptions) -> None:
         """The operator's lists, anew; the number of processes and their certificates stay as they are."""
@@ -145,8 +164,8 @@ class Egress:
         )
 
     def bind(self, worker_id: int, fds: tuple[int, int], access: Access) -> None:
-        """Hand over a worker's pipe ends; they are closed here. Call only while `is_ready`."""
-        process = self._processes[access.destination % len(self._processes)]
+        """Hand over a worker's pipe ends; they are closed here. Call only while `is_ready_for` it."""
+        process = self._processes[self._slot(access.destination)]
         assert process is not None
         self._channels[worker_id] = process
         process.send(
@@ -194,9 +213,25 @@ class Egress:
         self.layers = layers
         process.send(self._configuration())
 
+    def _look(self) -> None:
+        """Is each of them alive?"""
+        self._timer = self._loop.call_later(LOOK_EVERY_S, self._look)
+        now = self._loop.time()
+        # After a pause of our own, what was said meanwhile is read first.
+        is_stale, self._looked_at = now - self._looked_at > 2 * LOOK_EVERY_S, now
+        for process in self._processes:
+            if process is None or not process.is_started:
+                continue
+            if is_stale:
+                process.heard_at = now
+            elif now - process.heard_at > HUNG_S_MAX:
+                log.error("egress_hung", slot=process.slot, silent_s=round(now - process.heard_at, 1))
+                process.close()
+                self.process_died(process)
+
     def process_died(self, process: Process) -> None:
         """Its channels are gone; another is started."""
-        if self._is_stopping:
+        if self._is_stopping or self._processes[process.slot] is not process:
             return
         lost = [worker_id for worker_id, owner in self._channels.items() if owner is process]
         self._processes[process.slot] = None
@@ -207,18 +242,28 @@ class Egress:
             del self._channels[worker_id]
         if self.events is not None:
             self.events.egress_lost(lost)
-        pause_s = RESTART_S[min(self._deaths, len(RESTART_S) - 1)]
-        task = self._loop.create_task(self._restart(pause_s))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._restarting is None:
+            self._restarting = self._loop.create_task(self._restart())
 
-    async def _restart(self, pause_s: float) -> None:
-        await asyncio.sleep(pause_s)
-        try:
-            async with asyncio.timeout(START_S_MAX):
-                await self._start()
-        except (TimeoutError, OSError) as error:
-            log.error("egress_not_started", reason=str(error))  # noqa: TRY400  the reason is the message
+    async def _restart(self) -> None:
+        """Until every process is there."""
+        while not self.is_ready:
+            await asyncio.sleep(RESTART_S[min(self._deaths, len(RESTART_S) - 1)])
+            try:
+                async with asyncio.timeout(START_S_MAX):
+                    await self._start()
+            except (TimeoutError, OSError) as error:
+                reason = str(error) or "it took too long"
+                log.error("egress_not_started", reason=reason)  # noqa: TRY400  the reason is the message
+                self._deaths += 1
+                self._drop_unstarted()
+        self._restarting = None
+
+    def _drop_unstarted(self) -> None:
+        for slot, process in enumerate(self._processes):
+            if process is not None and not process.is_started:
+                process.close()
+                self._processes[slot] = None
 
     def counted(self, destination: int, calls: Calls) -> None:
         """What it has called since the last time; what functions call that are only tried out is nobody's."""

@@ -182,13 +182,13 @@ class Pool:
         """Workers with these libraries that can be bound at once."""
         return sum(1 for _ in self._kind(libraries).ready())
 
-    def take_spare(self, libraries: Collection[str] = ()) -> Worker | None:
+    def take_spare(self, libraries: Collection[str] = (), destination: int | None = None) -> Worker | None:
         """A jailed, unbound worker with these libraries, which the caller loads at once.
 
         None if there is none, or no slot is free: `capacity_changed` follows.
         """
         kind = self._kind(libraries)
-        return kind.take() if self.has_slot() and self._http.is_ready else None
+        return kind.take() if self.has_slot() and self._http.is_ready_for(destination) else None
 
     def bind(self, worker: Worker, memory_mib: int, access: Any) -> None:
         """Set what the worker keeps for life: its memory limit, and the HTTP it may do. Call before `Worker.load`."""

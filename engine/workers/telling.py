@@ -65,9 +65,8 @@ class PoolListener(Protocol):
 class HttpPort(Protocol):
     """Whoever performs HTTP for workers."""
 
-    @property
-    def is_ready(self) -> bool:
-        """Workers can be bound."""
+    def is_ready_for(self, destination: int | None) -> bool:
+        """A worker of this destination can be bound; of None, of any."""
 
     def bind(self, worker_id: int, fds: tuple[int, int], access: Any) -> None:
         """Take over a worker's pipe ends."""
