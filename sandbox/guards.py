@@ -168,6 +168,23 @@ def type_name(value: Any) -> str:
 # --- Calls and context managers
 
 
+def _is_builtin_callable(value: object) -> bool:
+    """As the library's own, but for its `value in (type, object)`: that asks an author's `__eq__`, and shows it `type`."""
+    return (
+        inspect.isbuiltin(value)
+        or inspect.ismethoddescriptor(value)
+        or isinstance(
+            value, types.WrapperDescriptorType | types.MethodWrapperType | types.ClassMethodDescriptorType
+        )
+        or value is type
+        or value is object
+    )
+
+
+# Signatures are asked for here, by dataclasses and by libraries. CPython mends it in 3.13.
+vars(inspect)["_signature_is_builtin"] = _is_builtin_callable
+
+
 def keyword_guard(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """A call with private keywords. The author's own functions know them mangled; `dict(_id=…)` means what it says."""
     callee = getattr(function, "__func__", function)

@@ -217,3 +217,24 @@ def test_the_scope_of_one_module_is_not_anothers(load: Callable[..., dict[str, A
     first = load("from engine.function import cache\nx = cache")
     second = load("from engine.function import cache\nx = cache")
     assert first["x"] is not second["x"]
+
+
+def test_an_authors_equality_is_not_asked_when_a_signature_is(load: Callable[..., dict[str, Any]]) -> None:
+    """`inspect` compares what is called with `type`, which makes classes from data; CPython mends it in 3.13."""
+    module = load(
+        """
+        import dataclasses
+        seen = []
+        class Trap:
+            def __eq__(self, other):
+                seen.append(other)
+                return False
+            def __call__(self, *args, **options): return 1
+        Trap()(_private=1)
+        @dataclasses.dataclass(init=False)
+        class Data:
+            __init__ = Trap()
+            field: int = 1
+        """
+    )
+    assert [item for item in module["seen"] if item in (type, object)] == []
