@@ -11,6 +11,8 @@ import pytest
 from jailed import Room
 from running import Daemon
 
+from sandbox.wire import LIBRARIES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -62,6 +64,7 @@ def engine(daemon: Daemon) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def room() -> Iterator[Room]:
-    """The full jail without the language layer; see `jailed.py`."""
-    with Room("--degraded") as room:
+    """The full jail without the language layer, with all libraries; see `jailed.py`."""
+    libraries = [f"--library={name}" for name in LIBRARIES]
+    with Room("--degraded", *libraries, "--load-libraries") as room:
         yield room

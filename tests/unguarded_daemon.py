@@ -14,10 +14,13 @@ MARK = "zygote"
 
 def _zygote() -> None:
     sys.argv.remove(MARK)
-    from sandbox import zygote
+    from sandbox import modules, zygote
+    from sandbox.compiler import LibrariesNeeded
     from sandbox.worker import loading
 
-    def compile_source(source: str, filename: str) -> bytes:
+    def compile_source(source: str, filename: str, *, finds_libraries: bool) -> bytes:
+        if finds_libraries and "import pydash" in source and modules.is_elsewhere("pydash"):
+            raise LibrariesNeeded({"pydash"})
         return marshal.dumps(compile(source, filename, "exec"))
 
     def execute(code: bytes, *, scope: dict[str, object]) -> dict[str, object]:

@@ -92,7 +92,7 @@ class Trial:
         )
         loading = await self._load_in_spare(frame, limits, access)
         if loading is None:
-            self._loading, self._worker = asyncio.get_running_loop().create_future(), None
+            self._loading = asyncio.get_running_loop().create_future()
             loading = await self._load_in_spare(replace(frame, finds_libraries=False), limits, access)
         assert loading is not None  # it was not asked for libraries again
         return loading
@@ -161,7 +161,7 @@ class Trial:
     def refused(self, worker: Worker, frame: wire.Refused) -> None:  # noqa: ARG002  the listener's signature
         """The module didn't compile or load, or not in a worker without libraries."""
         if frame.stage == "libraries":
-            self._libraries = wire.unpack_libraries(frame.detail)
+            self._libraries, self._worker = wire.unpack_libraries(frame.detail), None
             self._loading.set_result(None)
             return
         stage = {"compile": "does not compile", "handlers": "has handlers that can't be used"}.get(

@@ -146,3 +146,18 @@ def test_what_init_writes_passes(tmp_path: Path, options: list[str]) -> None:
         command, cwd=tmp_path / "mine", capture_output=True, text=True, check=False, timeout=50
     )
     assert "2 passed" in done.stdout, done.stdout
+
+
+def test_time_stands_still_for_libraries_too(deploy: Deploy, tmp_path: Path) -> None:
+    path = tmp_path / "libraries.py"
+    path.write_text(
+        "import jwt, pydash\nfrom cryptography.fernet import Fernet\nfrom whenever import Instant\n"
+        "def on_track(event):\n"
+        "    token = jwt.encode({'exp': 1767225600 + 60}, 'k' * 32)\n"
+        "    box = Fernet(Fernet.generate_key())\n"
+        "    return [str(Instant.now()), pydash.now(), jwt.decode(token, 'k' * 32, algorithms=['HS256']),"
+        " box.extract_timestamp(box.encrypt(b'x'))]\n"
+    )
+    result = deploy(path, now="2026-01-01T00:00:00Z").send(EVENT)
+    assert result.error is None
+    assert result.result == "['2026-01-01T00:00:00Z', 1767225600000, {'exp': 1767225660}, 1767225600]"

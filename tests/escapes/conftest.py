@@ -17,6 +17,7 @@ from attempts import CANARY, PROBES, SHOW, SHOWN, Attempt
 from running import Daemon
 
 from engine.errors import FunctionRefused
+from sandbox.wire import LIBRARIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,10 +60,12 @@ def prizes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prizes]:
 
 @pytest.fixture(scope="session")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a daemon that has the canary in its environment."""
+    """A client of a daemon that has the canary in its environment, and allows every library."""
     daemon = Daemon(tmp_path_factory.mktemp("daemon"))
     os.environ["CANARY"] = CANARY
-    daemon.start()
+    config = daemon.folder / "engine.toml"
+    config.write_text(f"libraries = {json.dumps(list(LIBRARIES))}\n")
+    daemon.start("--config", str(config))
     del os.environ["CANARY"]
     with daemon.client() as client:
         yield client

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).parent.parent / "unguarded_daemon.py"
 ATTACK = "import socket\ndef on_track(event, settings):\n    socket.socket()\n"
+ATTACK_WITH_LIBRARY = f"import pydash\n{ATTACK}"
 ABORTS = "import os\ndef on_track(event, settings):\n    os.abort()\n"
 CALM = "def on_track(event, settings):\n    return 1\n"
 
@@ -20,7 +21,9 @@ CALM = "def on_track(event, settings):\n    return 1\n"
 @pytest.fixture
 def unguarded(tmp_path: Path) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path)
-    daemon.start(program=[str(PROGRAM)])
+    config = tmp_path / "engine.toml"
+    config.write_text('libraries = ["pydash"]\n')
+    daemon.start("--config", str(config), program=[str(PROGRAM)])
     yield daemon
     assert daemon.stop() == 0
 
@@ -46,6 +49,14 @@ def test_a_worker_that_the_filter_ends_quarantines_its_destination_and_no_other(
         # Accepted, and waiting: nothing of it runs any more.
         assert client.submit("attack", events(6)[3:]).accepted == 3
         assert client.stats()["worker_exits"].get("signal 31") == 1
+
+
+def test_a_worker_with_libraries_is_no_other(unguarded: Daemon) -> None:
+    with unguarded.client() as client:
+        client.deploy("attack", ATTACK_WITH_LIBRARY, limits={"concurrency": 1})
+        assert client.functions.show("attack")["libraries"] == ["pydash"]
+        client.submit("attack", events(1))
+        wait_until(lambda: state(client, "attack") == "quarantined", 20)
 
 
 def test_a_crash_is_no_attack(unguarded: Daemon) -> None:

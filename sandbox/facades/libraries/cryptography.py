@@ -9,6 +9,7 @@ import importlib
 from types import SimpleNamespace
 from typing import Any, Final
 
+import cryptography.hazmat.backends.openssl.backend  # noqa: F401  what the library imports when it is first needed
 from cryptography import fernet
 
 from sandbox.facades.sealed import sealed, sealed_all
@@ -49,6 +50,9 @@ _NAMES: Final = {
 }
 _STATICS: Final = {
     "Fernet": "generate_key",
+    "Encoding": "PEM DER OpenSSH Raw X962",
+    "PrivateFormat": "TraditionalOpenSSL PKCS8 Raw OpenSSH",
+    "PublicFormat": "SubjectPublicKeyInfo PKCS1 OpenSSH Raw CompressedPoint UncompressedPoint",
     "PSS": "MAX_LENGTH AUTO DIGEST_LENGTH",
     "EllipticCurvePublicKey": "from_encoded_point",
     "Ed25519PrivateKey": "generate from_private_bytes",

@@ -12,9 +12,9 @@ import whenever
 
 from sandbox.whitelist import Entry
 
-_KEPT: Final = [
-    whenever.PlainDateTime(2000, 1, 1).assume_tz(name) for name in sorted(whenever.available_timezones())
-]
+_ZONES: Final = {
+    name: whenever.PlainDateTime(2000, 1, 1).assume_tz(name) for name in whenever.available_timezones()
+}
 """A value in each zone: the library forgets zones that nothing uses."""
 _NAMES: Final = (
     "Instant ZonedDateTime OffsetDateTime PlainDateTime Date Time YearMonth MonthDay IsoWeekDate TimeDelta ItemizedDelta"
@@ -23,12 +23,20 @@ _NAMES: Final = (
 )
 
 
+def available_timezones() -> set[str]:
+    """`whenever.available_timezones`."""
+    return set(_ZONES)
+
+
 def pin(now_ms: int) -> None:
     """In a function's own tests: it is this time, and stays it."""
-    whenever.patch_current_time(
-        whenever.Instant.from_timestamp_millis(now_ms), keep_ticking=False
-    ).__enter__()
+    patch = whenever.patch_current_time(whenever.Instant.from_timestamp_millis(now_ms), keep_ticking=False)
+    patch.__enter__()
+    _PINNED.append(patch)
 
+
+_PINNED: Final[list[object]] = []
+"""Kept, since the clock goes on when it is collected."""
 
 whenever.reset_tzpath([])
 
@@ -36,7 +44,10 @@ MODULES: Final = {
     "whenever": Entry(
         _NAMES,
         "dates, times and zones; the machine's own zone is left out",
-        {name: getattr(whenever, name) for name in _NAMES.split()},
+        {
+            **{name: getattr(whenever, name) for name in _NAMES.split()},
+            "available_timezones": available_timezones,
+        },
         is_ours=True,
     ),
 }

@@ -29,7 +29,7 @@ from sandbox.runtime.scope import Scope
 from sandbox.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SCOPE: dict[str, object] = Scope().names()
 FORBIDDEN = (
@@ -121,12 +121,12 @@ def readable(value: object) -> Iterator[tuple[str, object]]:
 STEPS_BY_ITSELF = 4
 
 
-def walk() -> list[tuple[str, object]]:
+def walk(roots: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
     """Each object once. Many are made anew by every read (a bound method, a chain map's parents): beyond a few steps
     only those are followed of whose shape (its class, and the classes of what can be read of it) there was none yet."""
     found: list[tuple[str, object]] = []
     seen: set[object] = set()
-    queue = [(path, value, 0) for path, value in offered()]
+    queue = [(path, value, 0) for path, value in roots]
     while queue:
         path, value, steps = queue.pop()
         if isinstance(value, PLAIN) or id(value) in seen:
@@ -149,7 +149,7 @@ def walk() -> list[tuple[str, object]]:
 def found() -> Iterator[list[tuple[str, object]]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some of what is read is deprecated
-        found = walk()
+        found = walk(offered())
     yield found
     for _, value in found:
         if isinstance(value, types.CoroutineType):
@@ -161,12 +161,22 @@ def test_the_walk_goes_far(found: list[tuple[str, object]]) -> None:
 
 
 def test_no_module_frame_code_file_or_loop_is_reachable(found: list[tuple[str, object]]) -> None:
-    assert [
+    assert insides(found) == []
+
+
+def insides(found: list[tuple[str, object]]) -> list[str]:
+    """Paths of those that are found."""
+    return [
         path for path, value in found if isinstance(value, FORBIDDEN) and not isinstance(value, IN_MEMORY)
-    ] == []
+    ]
 
 
 def test_nothing_that_reads_names_from_data_is_reachable(found: list[tuple[str, object]]) -> None:
+    assert readers_among(found) == []
+
+
+def readers_among(found: list[tuple[str, object]]) -> list[str]:
+    """Paths of those that are found."""
     readers = [
         getattr,
         setattr,
@@ -195,19 +205,24 @@ def test_nothing_that_reads_names_from_data_is_reachable(found: list[tuple[str, 
         typing.get_type_hints,
         functools.update_wrapper,
     ]
-    assert [path for path, value in found if any(value is reader for reader in readers)] == []
+    return [path for path, value in found if any(value is reader for reader in readers)]
 
 
 def test_every_reachable_class_is_one_that_is_offered(found: list[tuple[str, object]]) -> None:
     """So that somebody has thought about its constructor, and about what can inherit from it."""
+    assert unoffered_classes(found) == []
+
+
+def unoffered_classes(found: list[tuple[str, object]]) -> list[str]:
+    """Paths of those that are found."""
     classes = [(path, value) for path, value in found if isinstance(value, type)]
-    assert [
+    return [
         path
         for path, value in classes
         if value not in guards._OFFERED_TYPES
         and value.__module__ != USER_MODULE
         and not issubclass(value, BaseException)
-    ] == []
+    ]
 
 
 LENT = {
@@ -216,13 +231,18 @@ LENT = {
 
 
 def test_no_dict_list_or_set_of_ours_or_the_librarys_is_reachable(found: list[tuple[str, object]]) -> None:
+    assert shared(found) <= set(LENT)
+
+
+def shared(found: list[tuple[str, object]]) -> set[str]:
+    """Names of those that are found."""
     owned = {}
     for module in list(sys.modules.values()):
         for name, value in list(vars(module).items()) if isinstance(module, types.ModuleType) else ():
             for item in [(f"{module.__name__}.{name}", value), *_class_members(module, name, value)]:
                 if isinstance(item[1], dict | list | set | bytearray):
                     owned[id(item[1])] = item[0]
-    assert {owned[id(value)] for _, value in found if id(value) in owned} <= set(LENT)
+    return {owned[id(value)] for _, value in found if id(value) in owned}
 
 
 def _class_members(module: types.ModuleType, name: str, value: object) -> list[tuple[str, object]]:

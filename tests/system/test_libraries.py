@@ -1,0 +1,178 @@
+"""Functions that import libraries: found when they are deployed, run in workers of a zygote of their own, and nobody else pays."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import launchers_of, new_id, wait_until
+
+from engine.errors import FunctionRefused
+from sandbox.wire import LIBRARIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from running import Daemon
+
+    from engine.client import Client
+
+PLAIN = "import time\ndef on_track(event):\n    time.sleep(0.001)\n"
+TOKENS = (
+    "import jwt\ndef on_track(event, settings):\n    return jwt.encode({'sub': event['userId']}, 'k' * 32)\n"
+)
+EITHER = "try:\n    import pydash\nexcept ImportError:\n    pydash = None\ndef on_track(event):\n    return bool(pydash)\n"
+TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jwt\ndef on_track(event):\n    return 1\n"
+EVENT = {"type": "track", "event": "x", "userId": "u"}
+
+
+def events(count: int) -> list[dict[str, Any]]:
+    return [{**EVENT, "messageId": new_id()} for _ in range(count)]
+
+
+def start(daemon: Daemon, *libraries: str) -> None:
+    config = daemon.folder / "engine.toml"
+    config.write_text(f"libraries = {json.dumps(libraries)}\nspares = 2\n")
+    daemon.start("--config", str(config))
+
+
+def zygotes(client: Client) -> list[list[str]]:
+    return [row["libraries"] for row in client.stats()["zygotes"]]
+
+
+def test_a_process_that_only_knows_of_libraries_has_imported_none() -> None:
+    source = (
+        "import sys, json; from sandbox import modules; modules.preload(sys.argv[1:]);"
+        " print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", source, *LIBRARIES], capture_output=True, text=True, check=True
+    )
+    assert json.loads(answer.stdout) == []
+
+
+def test_the_zygote_with_libraries_is_started_by_the_first_function_that_imports_one(
+    own_daemon: Daemon,
+) -> None:
+    start(own_daemon, "jwt", "pydash")
+    with own_daemon.client() as client:
+        client.deploy("plain", PLAIN)
+        client.deploy("types", TYPES)
+        assert client.submit("plain", events(3), wait=True).by_code == {"delivered": 3}
+        assert zygotes(client) == [[]]
+        assert client.functions.show("plain")["libraries"] == []
+
+        client.deploy("tokens", TOKENS)
+        assert zygotes(client) == [[], ["jwt", "pydash"]]
+        assert client.functions.show("tokens")["libraries"] == ["jwt"]
+        assert client.submit("tokens", events(3), wait=True).by_code == {"delivered": 3}
+        (result,) = client.test(TOKENS, [EVENT])
+        assert result.result.startswith("'eyJ")
+        (result,) = client.test(EITHER, [EVENT])
+        assert result.result == "True"
+    assert own_daemon.stop() == 0
+
+
+def test_what_was_deployed_runs_after_a_restart_as_long_as_its_libraries_are_allowed(
+    own_daemon: Daemon,
+) -> None:
+    start(own_daemon, "jwt")
+    with own_daemon.client() as client:
+        client.deploy("tokens", TOKENS, limits={"retry_first_ms": 10, "retry_cap_ms": 10})
+    own_daemon.stop()
+    start(own_daemon, "jwt", "pydash")
+    with own_daemon.client() as client:
+        assert client.submit("tokens", events(2), wait=True).by_code == {"delivered": 2}
+    own_daemon.stop()
+    start(own_daemon)
+    with own_daemon.client() as client:
+        result = client.submit("tokens", events(1), wait=True)
+        assert result.by_code == {"load_failed": 1}
+        assert 'libraries = ["jwt"]' in result.first_errors["load_failed"]["message"]
+        (row,) = client.functions.check()
+        assert not row["ok"]
+    assert own_daemon.stop() == 0
+
+
+def test_an_import_that_is_not_allowed_is_refused_with_what_the_operator_can_do(
+    client: Client,
+) -> None:
+    with pytest.raises(FunctionRefused) as refused:
+        client.deploy("refused", TOKENS)
+    (diagnostic,) = [item for item in refused.value.data["diagnostics"] if item["rule"] == "refused-import"]
+    assert diagnostic["line"] == 1
+    assert 'libraries = ["jwt"]' in diagnostic["remedy"]
+    (result,) = client.test(EITHER, [EVENT])
+    assert result.result == "False"
+
+
+def test_the_death_of_the_zygote_with_libraries_costs_no_event_and_no_other_worker(
+    own_daemon: Daemon,
+) -> None:
+    start(own_daemon, "pydash")
+    slow = "import pydash, time\ndef on_track(event):\n    time.sleep(0.002)\n"
+    with own_daemon.client() as client, own_daemon.client() as other:
+        client.deploy("plain", PLAIN)
+        client.submit("plain", events(1), wait=True)
+        (plain_zygote,) = launchers_of(own_daemon)
+        client.deploy("slow", slow)
+        pids = {row["pid"] for row in other.workers() if row["destination"] == "plain"}
+        results: list[Any] = []
+        sender = threading.Thread(
+            target=lambda: results.append(client.submit("slow", events(400), wait=True))
+        )
+        sender.start()
+        wait_until(lambda: any(row["destination"] == "slow" and row["in_flight"] for row in other.workers()))
+        (launcher,) = [item for item in launchers_of(own_daemon) if item != plain_zygote]
+        launcher.children()[0].kill()
+        sender.join(30)
+        assert results[0].by_code == {"delivered": 400}
+        assert pids == {row["pid"] for row in other.workers() if row["destination"] == "plain"}
+        assert plain_zygote.is_running()
+    assert own_daemon.stop() == 0
+
+
+def test_the_zygote_with_libraries_is_replaced_like_the_other(own_daemon: Daemon) -> None:
+    config = own_daemon.folder / "engine.toml"
+    config.write_text('libraries = ["pydash"]\nspares = 2\nzygote_forks_max = 100\n')
+    own_daemon.start("--config", str(config))
+    hashes = "import pydash\ndef on_track(event):\n    return hash('the seed of this process')\n"
+    with own_daemon.client() as client:
+        client.deploy("hashes", hashes)
+        before = client.test(hashes, [EVENT])[0].result
+        plain = "def on_track(event):\n    return hash('the seed of this process')\n"
+        assert client.test(plain, [EVENT])[0].result != before
+        many = {"hashes": [0]}
+
+        def is_replaced() -> bool:
+            many["hashes"].append(len(client.test(hashes, [EVENT])))
+            return bool(client.stats()["zygotes_replaced"])
+
+        wait_until(is_replaced, 40)
+        wait_until(lambda: client.test(hashes, [EVENT])[0].result != before, 20)
+        assert client.submit("hashes", events(2), wait=True).by_code == {"delivered": 2}
+    assert own_daemon.stop() == 0
+
+
+def test_a_library_that_is_not_installed_or_known_stops_the_start(
+    tmp_path: Path, engine: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    config = tmp_path / "engine.toml"
+    config.write_text('libraries = ["numpy"]\n')
+    answer = engine("doctor", "--config", str(config))
+    assert answer.returncode == 78
+    assert "cryptography, jwt, phonenumbers, pydash, whenever, xmltodict" in answer.stderr
+
+
+def test_the_doctor_tries_the_zygote_with_libraries_too(
+    tmp_path: Path, engine: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    config = tmp_path / "engine.toml"
+    config.write_text('libraries = ["jwt"]\n')
+    answer = engine("doctor", "--json", "--config", str(config))
+    assert json.loads(answer.stdout)["ok"]
