@@ -255,6 +255,15 @@ def reseed() -> None:
     random.seed()
 
 
+def libraries() -> list[tuple[str, str, list[str], str]]:
+    """(library, module, names, reason) for the author's guide: of all there are, which must be installed."""
+    return [
+        (library, name, sorted(entry.names.split()), entry.reason)
+        for library in LIBRARIES
+        for name, entry in _facade(library).MODULES.items()
+    ]
+
+
 def whitelist() -> list[tuple[str, list[str], str]]:
     """(module, names, reason) for the author's guide."""
     return [(name, sorted(entry.names.split()), entry.reason) for name, entry in WHITELIST.items()]

@@ -13,7 +13,10 @@ import pytest
 from engine.api.table import OPERATIONS as OPERATION_TABLE
 from engine.cli.main import COMMANDS
 from engine.config import Config
-from sandbox.compiler import compile_source
+from engine.docs.equivalents import EQUIVALENTS, Equivalent
+from sandbox import modules
+from sandbox.compiler import LibrariesNeeded, compile_source
+from sandbox.wire import LIBRARIES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "engine" / "docs"
@@ -39,8 +42,12 @@ def test_the_guides_have_examples() -> None:
 
 
 @pytest.mark.parametrize("source", FUNCTIONS)
-def test_every_function_in_the_guides_compiles(source: str) -> None:
-    assert compile_source(source, "function.py")
+def test_every_function_in_the_guides_compiles(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "_ALLOWED", set(LIBRARIES))
+    try:
+        assert compile_source(source, "function.py", finds_libraries=True)
+    except LibrariesNeeded:
+        assert "jwt" in source
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
@@ -71,3 +78,24 @@ def test_every_command_is_in_the_operators_guide(command: str) -> None:
 @pytest.mark.parametrize("setting", [item.name for item in fields(Config)])
 def test_every_setting_is_in_the_operators_guide(setting: str) -> None:
     assert f"| `{setting}` |" in OPERATIONS.read_text("utf-8")
+
+
+DOCUMENTS_LIST = (
+    "atob aws-sdk btoa fetch-retry form-data @google-cloud/automl @google-cloud/bigquery @google-cloud/datastore"
+    " @google-cloud/firestore @google-cloud/functions @google-cloud/pubsub @google-cloud/storage @google-cloud/tasks"
+    " hubspot-api-nodejs jsforce jsonwebtoken libphonenumber-js lodash mailchimp mailjet moment-timezone node-fetch oauth"
+    " @sendgrid/client @sendgrid/mail skyflow stripe twilio uuidv5 winston xml xml2js zlib crypto https"
+)
+"""The dependencies that the document names, in its order, and the modules of Node.js."""
+
+
+def test_each_name_of_the_documents_list_has_its_row() -> None:
+    assert [item.dependency.split()[0] for item in EQUIVALENTS] == DOCUMENTS_LIST.split()
+
+
+@pytest.mark.parametrize("item", EQUIVALENTS, ids=lambda item: item.dependency)
+def test_what_stands_in_for_a_name_can_be_imported(item: Equivalent) -> None:
+    for module in item.modules.split():
+        assert module in modules.WHITELIST or module in LIBRARIES
+        assert f"`{module}" in item.here
+    assert item.modules or re.search(r"`fetch|RetryError", item.here)

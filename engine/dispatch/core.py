@@ -295,6 +295,7 @@ class Core:
         return {
             **self._summary(lane),
             "handlers": [handler_map(handler) for handler in destination.version.handlers],
+            "libraries": list(destination.version.libraries),
             "settings": [value.name for value in destination.values],
             "limits": {name: getattr(destination.limits, name) for name, _ in LIMIT_OPTIONS},
             "stored": depth.stored,

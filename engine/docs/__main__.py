@@ -6,20 +6,26 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.api.access import access_table
 from engine.config import LIMIT_NAMES, settings_table
+from engine.docs.equivalents import EQUIVALENTS
 from engine.metrics import metrics_table
+from sandbox.wire import LIBRARIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HERE: Final = Path(__file__).parent
-FILES: Final = {"functions.md": ("modules", "limits"), "operations.md": ("access", "metrics", "settings")}
+FILES: Final = {
+    "functions.md": ("modules", "libraries", "equivalents", "limits"),
+    "operations.md": ("access", "metrics", "settings"),
+}
 """File → its generated tables."""
 # A process of its own: the engine sees of the sandbox only the wire.
 _WHITELIST: Final = "import json; from sandbox import modules; print(json.dumps(modules.whitelist()))"
+_LIBRARIES: Final = "import json; from sandbox import modules; print(json.dumps(modules.libraries()))"
 
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -52,15 +58,45 @@ def _limits() -> str:
     )
 
 
-def _modules() -> str:
+def _said(program: str) -> Any:
     answer = subprocess.run(  # noqa: S603  this interpreter, and a constant
-        [sys.executable, "-I", "-c", _WHITELIST], check=True, capture_output=True, text=True
+        [sys.executable, "-I", "-c", program], check=True, capture_output=True, text=True
     )
+    return json.loads(answer.stdout)
+
+
+def _modules() -> str:
     return _table(
         ("module", "names", "note"),
         (
             (_code(module), " ".join(_code(name) for name in names), reason)
-            for module, names, reason in json.loads(answer.stdout)
+            for module, names, reason in _said(_WHITELIST)
+        ),
+    )
+
+
+def _libraries() -> str:
+    return _table(
+        ("in `libraries`", "module", "names", "note"),
+        (
+            (_code(library), _code(module), " ".join(_code(name) for name in names), reason)
+            for library, module, names, reason in _said(_LIBRARIES)
+        ),
+    )
+
+
+def _equivalents() -> str:
+    return _table(
+        ("the document's", "there", "here", "in `libraries`", "its own SDK"),
+        (
+            (
+                item.dependency,
+                _code(item.exposed_as),
+                item.here,
+                " ".join(_code(name) for name in item.modules.split() if name in LIBRARIES),
+                "later" if item.is_later else "",
+            )
+            for item in EQUIVALENTS
         ),
     )
 
@@ -81,6 +117,8 @@ def _access() -> str:
 
 _TABLES: Final = {
     "access": _access,
+    "equivalents": _equivalents,
+    "libraries": _libraries,
     "modules": _modules,
     "limits": _limits,
     "metrics": _metrics,

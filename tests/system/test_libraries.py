@@ -69,7 +69,7 @@ def test_the_zygote_with_libraries_is_started_by_the_first_function_that_imports
 
         client.deploy("tokens", TOKENS)
         assert zygotes(client) == [[], ["jwt", "pydash"]]
-        assert client.functions.show("tokens")["libraries"] == ["jwt"]
+        assert client.functions.show("tokens")["libraries"] == client.show("tokens")["libraries"] == ["jwt"]
         assert client.submit("tokens", events(3), wait=True).by_code == {"delivered": 3}
         (result,) = client.test(TOKENS, [EVENT])
         assert result.result.startswith("'eyJ")
