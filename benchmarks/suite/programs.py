@@ -31,6 +31,7 @@ NAMES: Final = (
     "backlog",
     "fairness",
     "fetch",
+    "gateway",
 )
 
 

@@ -24,6 +24,7 @@ BODY_S_MAX: Final = 30.0
 WRITE_S_MAX: Final = 30.0
 """For a client to take some of an answer that waits."""
 IDLE_S_MAX: Final = 75
+HELD_BYTES_MAX: Final = 64 * 1024
 SWEEP_S: Final = 1.0
 """How often connections are looked at: a time limit holds to so much."""
 
@@ -33,6 +34,45 @@ _REFUSALS: Final = {
     431: (b"Request Header Fields Too Large", b"too many headers, or too long ones"),
     503: (b"Service Unavailable", b"too many connections"),
 }
+
+
+class OnePiece:
+    """A transport that sends in one piece what is written in one turn of the loop: uvicorn writes an answer in two."""
+
+    __slots__ = ("_held", "_held_bytes", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Send it soon; at once if it is much, so that the transport can say that it is too much."""
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES_MAX:
+            self._flush()
+
+    def _flush(self) -> None:
+        held, self._held, self._held_bytes = self._held, [], 0
+        if held and not self._transport.is_closing():
+            self._transport.write(b"".join(held))
+
+    def close(self) -> None:
+        """Hang up when all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up."""
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """It is hung up, or is going to be."""
+        return self._transport.is_closing()
 
 
 class Connection(HttpToolsProtocol):
@@ -50,7 +90,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it; one too many is told so."""
-        super().connection_made(cast("asyncio.Transport", transport))
+        transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", OnePiece(transport, self.loop))
         self._due = self.loop.time() + HEAD_S_MAX
         if len(self.connections) > CONNECTIONS_MAX:
             self.refuse(503)

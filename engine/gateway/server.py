@@ -45,6 +45,8 @@ log = structlog.get_logger()
 BACKLOG: Final = 1_024
 OTHER_FILES_MAX: Final = 100
 """Descriptors that are no client's."""
+KEYS_S_MAX: Final = 2.0
+"""How long it waits for a daemon before it says that it is ready: its first requests needn't be sent again."""
 STOP_S_MAX: Final = 10.0
 """What requests that are being answered have left when it stops."""
 
@@ -164,6 +166,9 @@ async def serve(options: Options, *, on_ready: Callable[[str], None], stop: asyn
         gc.freeze()
         http = format_address(*listener.getsockname()[:2])
         log.info("gateway_serving", http=http, socket=options.socket, pid=os.getpid())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEYS_S_MAX):
+                await keys.known()
         on_ready(http)
         await stop.wait()
         await server.stop()

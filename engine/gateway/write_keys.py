@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,17 @@ class WriteKeys:
     """All that the daemon has: bounded by what people made there, whatever keys are sent."""
 
     def __init__(self) -> None:
-        self.is_known = False
-        """The daemon is there, and has told all of them."""
+        self._known = asyncio.Event()
         self._sources: dict[str, str] = {}
+
+    @property
+    def is_known(self) -> bool:
+        """The daemon is there, and has told all of them."""
+        return self._known.is_set()
+
+    async def known(self) -> None:
+        """Wait for that."""
+        await self._known.wait()
 
     def source_of(self, key: str) -> str | None:
         """Its name; None if no source has this key."""
@@ -34,6 +43,7 @@ class WriteKeys:
                             told[key] = source
                     if item["is_complete"]:
                         # What an earlier daemon told serves until this one has told everything.
-                        self._sources, self.is_known = told, True
+                        self._sources = told
+                        self._known.set()
         finally:
-            self.is_known = False
+            self._known.clear()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import EngineError, JournalFull, NotFound, Unavailable, UsageError
 from engine.gateway.asgi import JSON, BodyTooLarge, NoRoom, answer, read_body
-from engine.gateway.tracking import times
 from engine.gateway.tracking.bodies import BadBody, TooLarge, inflate, parse
 from engine.gateway.tracking.messages import Arrival, Refused, batch, single, write_key_of
 from engine.gateway.tracking.submitting import Pressed
@@ -143,7 +142,7 @@ class Tracking:
                 "the source makes too many requests",
                 retry_after_s=RETRY_SOON_S,
             )
-        arrival, refused = Arrival(times.received(self._clock.now_ms()), self._new_id), Refused()
+        arrival, refused = Arrival.at(self._clock.now_ms(), self._new_id), Refused()
         try:
             frames = single(document, kind, arrival, refused) if kind else batch(document, arrival, refused)
         except BadBody as error:

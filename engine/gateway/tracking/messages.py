@@ -36,8 +36,16 @@ class Arrival:
     """What the gateway knows of a request."""
 
     received_at: datetime
+    received: str
+    """The same as text."""
     new_id: Callable[[], str]
     """A `messageId` for an event without one."""
+
+    @classmethod
+    def at(cls, now_ms: int, new_id: Callable[[], str]) -> Arrival:
+        """Of a request that is complete."""
+        received_at = times.received(now_ms)
+        return cls(received_at, times.as_text(received_at), new_id)
 
 
 @dataclass(slots=True)
@@ -159,13 +167,13 @@ def _completed(event: Any, arrival: Arrival, skew: timedelta | None) -> dict[str
     if event.get("type") == "track" and (type(event.get("event")) is not str or not event["event"]):
         raise InvalidEvent("a track event has no `event`, its name")
     event.pop("writeKey", None)
-    received_at = event["receivedAt"] = times.as_text(arrival.received_at)
+    event["receivedAt"] = arrival.received
     own = event.get("timestamp")
     if own is None:
         own = event.get("originalTimestamp")
     elif event.get("originalTimestamp") is None:
         event["originalTimestamp"] = own
-    event["timestamp"] = times.corrected(own, skew) or received_at
+    event["timestamp"] = times.corrected(own, skew) or arrival.received
     return event
 
 

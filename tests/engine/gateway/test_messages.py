@@ -9,7 +9,6 @@ from typing import Any
 import msgpack
 import pytest
 
-from engine.gateway.tracking import times
 from engine.gateway.tracking.bodies import BadBody
 from engine.gateway.tracking.messages import (
     BATCH_EVENTS_MAX,
@@ -28,7 +27,7 @@ NOON_MS = 1_795_521_600_000
 
 def arrival() -> Arrival:
     numbers = itertools.count(1)
-    return Arrival(times.received(NOON_MS), lambda: f"new-{next(numbers)}")
+    return Arrival.at(NOON_MS, lambda: f"new-{next(numbers)}")
 
 
 def bodies(frames: list[Events]) -> list[dict[str, Any]]:
