@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 OTHER_PYTHONS := 3.12 3.13
 STAMP := .venv/.ready
+CLIENTS := tests/gateway_clients
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve format lint types imports test test-on faults check bench bench-smoke
+.PHONY: help setup clients demo serve format lint types imports test test-on faults check bench bench-smoke
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +16,14 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
+
+# Client libraries for Node: the tests that need them are skipped where it isn't.
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json
+	@if command -v npm > /dev/null; then \
+	  npm ci --prefix $(CLIENTS) --silent --ignore-scripts --no-audit --no-fund && touch $@; \
+	else echo "npm is not installed: client libraries for Node are not tested"; fi
+
+clients: $(CLIENTS)/node_modules/.ready ## the client libraries for Node that the tests use
 
 setup: $(STAMP) ## make .venv with everything the project needs
 
@@ -38,7 +47,7 @@ types: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## the layers of the architecture
 	$(BIN)/lint-imports
 
-test: $(STAMP) ## the test suite
+test: $(STAMP) clients ## the test suite
 	$(BIN)/pytest
 
 faults: $(STAMP) ## other Pythons, then ten minutes of killed processes, full and slow disks; SEED=N repeats a run

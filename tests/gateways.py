@@ -106,10 +106,21 @@ class SentFrom:
 class OwnGateway:
     """`engine gateway` by itself."""
 
-    def __init__(self, folder: Path, socket: Path, http: str = "127.0.0.1:0") -> None:
+    def __init__(self, folder: Path, socket: Path, http: str = "127.0.0.1:0", *arguments: str) -> None:
         self._log = (folder / f"gateway-{os.urandom(4).hex()}.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine", "gateway", "--http", http, "--socket", str(socket), "--json"],
+            [
+                sys.executable,
+                "-m",
+                "engine",
+                "gateway",
+                "--http",
+                http,
+                "--socket",
+                str(socket),
+                "--json",
+                *arguments,
+            ],
             stdout=subprocess.PIPE,
             stderr=self._log,
         )
