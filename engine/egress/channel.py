@@ -166,9 +166,7 @@ class Channel:
         answer = _Answer(self, frame.id, trace, kept)
         try:
             if self._mocks is not None:
-                await mocks.perform(
-                    frame, headers, self._mocks, self.destination.blanker, trace=trace, sink=answer
-                )
+                await mocks.perform(frame, headers, self._mocks, self.destination, trace=trace, sink=answer)
             else:
                 await fetching.perform(frame, headers, self.destination, trace, answer)
         except fetching.Failure as failure:

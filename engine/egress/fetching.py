@@ -64,7 +64,7 @@ async def perform(
     deadline_s = min(frame.timeout_ms, destination.timeout_ms) / 1000
     try:
         async with asyncio.timeout(deadline_s):
-            step = _first_step(frame, headers)
+            step = first_step(frame, headers)
             trace.url = step.target.url
             async with destination.places:
                 trace.waited_ms = (time.perf_counter() - begun) * 1000
@@ -86,7 +86,8 @@ def _cut(error: Exception) -> str:
     return str(error)[:300] or type(error).__name__
 
 
-def _first_step(frame: fetch_wire.Fetch, headers: list[tuple[str, str]]) -> Step:
+def first_step(frame: fetch_wire.Fetch, headers: list[tuple[str, str]]) -> Step:
+    """What a worker asks for, checked. Raises `Refused`."""
     method = rules.check_method(frame.method)
     checked = rules.check_headers(headers)
     names = {name.lower() for name, _ in checked}
@@ -110,19 +111,33 @@ async def _exchange(
             trace.status, trace.final_url = connection.status, step.target.url
             trace.first_byte_ms = (time.perf_counter() - begun) * 1000
             destination.counter.response(connection.status)
-            following = None
-            if frame.flags & fetch_wire.FOLLOW_REDIRECTS:
-                location = _header(connection.headers, "location")
-                following = rules.follow(connection.status, location, step, destination.secret_names)
+            following = redirected(frame, connection.status, connection.headers, step, destination, trace)
             if following is None:
                 await _pass_on(connection, step, trace, sink)
                 return
         finally:
             destination.pool.give_back(connection)
-        trace.redirects += 1
-        if trace.redirects > rules.REDIRECTS_MAX:
-            raise Failure("refused", f"more than {rules.REDIRECTS_MAX} redirects")
-        step = destination.without_secrets(step, following)
+        step = following
+
+
+def redirected(  # noqa: PLR0917
+    frame: fetch_wire.Fetch,
+    status: int,
+    headers: list[tuple[str, str]],
+    step: Step,
+    destination: Destination,
+    trace: Trace,
+) -> Step | None:
+    """The request that a response asks for, if the handler wants that followed. Raises `Refused` where it may not lead."""
+    if not frame.flags & fetch_wire.FOLLOW_REDIRECTS:
+        return None
+    following = rules.follow(status, _header(headers, "location"), step, destination.secret_names)
+    if following is None:
+        return None
+    trace.redirects += 1
+    if trace.redirects > rules.REDIRECTS_MAX:
+        raise Refused(f"more than {rules.REDIRECTS_MAX} redirects")
+    return destination.without_secrets(step, following)
 
 
 async def _send(step: Step, destination: Destination, trace: Trace) -> Connection:

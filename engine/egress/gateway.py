@@ -191,6 +191,7 @@ class Gateway:
         self._send(control.Alive())
         now = time.monotonic()
         for channel in list(self._channels.values()):
+            channel.ring.forget(now - RING_KEPT_S - channel.destination.timeout_ms / 1000)
             if channel.is_closed and now - channel.closed_at > RING_KEPT_S:
                 del self._channels[channel.id]
         rows = [

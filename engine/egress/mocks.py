@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from engine.egress import rules
+from engine.egress import fetching, rules
 from engine.egress.blanking import BLANK
 from engine.egress.fetching import Failure, Head
 from engine.egress.rules import Refused
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.egress.blanking import Blanker
+    from engine.egress.destinations import Destination
     from engine.egress.fetching import Sink
+    from engine.egress.rules import Step
     from engine.egress.trace import Trace
 
 _KEYS: Final = frozenset({"method", "url", "status", "headers", "json", "text", "base64", "error"})
@@ -94,20 +96,39 @@ async def perform(
     frame: fetch_wire.Fetch,
     headers: list[tuple[str, str]],
     known: Sequence[Mock],
-    blanker: Blanker,
+    destination: Destination,
     *,
     trace: Trace,
     sink: Sink,
 ) -> None:
-    """Answer as `fetching.perform` would. Raises `Failure`, `unmocked` if no mock fits."""
+    """Answer as `fetching.perform` would, redirects included. Raises `Failure`, `unmocked` if no mock fits."""
     begun = time.perf_counter()
     try:
-        method = rules.check_method(frame.method)
-        rules.check_headers(headers)
-        url = rules.parse_target(frame.url).url
+        step = fetching.first_step(frame, headers)
+        trace.url = step.target.url
+        while True:
+            response = _answer(known, step, destination.blanker)
+            pairs = response.headers.multi_items()
+            trace.status, trace.final_url = response.status_code, step.target.url
+            following = fetching.redirected(frame, response.status_code, pairs, step, destination, trace)
+            if following is None:
+                break
+            step = following
     except Refused as error:
         raise Failure(error.code, str(error)) from None
-    trace.url = trace.final_url = url
+    finally:
+        trace.first_byte_ms = trace.total_ms = (time.perf_counter() - begun) * 1000
+    trace.response_headers = pairs
+    head: Head | None = Head(response.status_code, step.target.url, pairs)
+    content = response.content
+    for at in range(0, max(1, len(content)), fetch_wire.PIECE_BYTES_MAX):
+        end = at + fetch_wire.PIECE_BYTES_MAX
+        await sink.piece(head, content[at:end], is_last=end >= len(content))
+        head = None
+
+
+def _answer(known: Sequence[Mock], step: Step, blanker: Blanker) -> httpx.Response:
+    method, url = step.method, step.target.url
     spellings = (url, blanker.blank(url))  # what `engine test --record` wrote has no secrets
     mock = next(
         (item for item in reversed(known) if any(item.fits(method, text) for text in spellings)), None
@@ -116,12 +137,4 @@ async def perform(
         raise Failure("unmocked", f"no mock answers {method} {url}")
     if mock.response is None:
         raise Failure(mock.error, "the mock says so")
-    trace.status = mock.response.status_code
-    trace.response_headers = mock.response.headers.multi_items()
-    trace.first_byte_ms = trace.total_ms = (time.perf_counter() - begun) * 1000
-    head: Head | None = Head(trace.status, url, trace.response_headers)
-    content = mock.response.content
-    for at in range(0, max(1, len(content)), fetch_wire.PIECE_BYTES_MAX):
-        end = at + fetch_wire.PIECE_BYTES_MAX
-        await sink.piece(head, content[at:end], is_last=end >= len(content))
-        head = None
+    return mock.response

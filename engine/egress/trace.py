@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 RING_BYTES_MAX: Final = 256 * 1024
 """A channel keeps so much; the oldest go first."""
 RING_KEPT_S: Final = 5.0
-"""How long traces outlive their channel: until then the dispatcher has asked for them."""
+"""How long traces outlive their invocation: until then the dispatcher has asked for them."""
 SECRET_HEADERS: Final = CREDENTIALS | {"set-cookie", "proxy-authorization"}
 _FIXED_BYTES: Final = 512
 
@@ -99,17 +100,26 @@ class Ring:
     """The last traces of a channel, `RING_BYTES_MAX` of them at most."""
 
     def __init__(self, bytes_max: int = RING_BYTES_MAX) -> None:
-        self._traces: deque[Trace] = deque()
+        self._traces: deque[tuple[float, Trace]] = deque()
+        """With the time at which each was kept, seconds of `time.monotonic`."""
         self._bytes = 0
         self._bytes_max = bytes_max
 
     def add(self, trace: Trace) -> None:
         """Keep it; the oldest make room."""
-        self._traces.append(trace)
+        self._traces.append((time.monotonic(), trace))
         self._bytes += trace.size
         while self._bytes > self._bytes_max and len(self._traces) > 1:
-            self._bytes -= self._traces.popleft().size
+            self._drop_oldest()
+
+    def forget(self, before: float) -> None:
+        """Drop what was kept before that time."""
+        while self._traces and self._traces[0][0] < before:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self._bytes -= self._traces.popleft()[1].size
 
     def of(self, invocations: frozenset[int]) -> list[Trace]:
         """Those of some invocations, oldest first."""
-        return [trace for trace in self._traces if trace.invocation in invocations]
+        return [trace for _, trace in self._traces if trace.invocation in invocations]

@@ -105,3 +105,14 @@ def test_a_ring_keeps_the_last_traces_within_its_bytes() -> None:
     assert [entry.invocation for entry in ring.of(frozenset(range(100)))] == [94, 95, 96, 97, 98, 99]
     ring.add(trace(7, bytes(50_000)))
     assert [entry.invocation for entry in ring.of(frozenset({7, 99}))] == [7]
+
+
+def test_a_ring_forgets_what_nobody_can_ask_for_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("engine.egress.trace.time.monotonic", lambda: now[0])
+    ring = Ring(1_000_000)
+    for at in range(3):
+        ring.add(trace(at, bytes(10)))
+        now[0] += 10
+    ring.forget(115.0)
+    assert [entry.invocation for entry in ring.of(frozenset(range(3)))] == [2]

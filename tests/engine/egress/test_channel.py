@@ -61,9 +61,16 @@ class Worker:
         os.write(self.write_fd, data)
 
     def fetch(
-        self, number: int, url: str, *, invocation: int = 1, body: bytes = b"", timeout_ms: int = 5_000
+        self,
+        number: int,
+        url: str,
+        *,
+        invocation: int = 1,
+        body: bytes = b"",
+        timeout_ms: int = 5_000,
+        flags: int = 0,
     ) -> None:
-        self.send(fetch_wire.Fetch(number, invocation, "POST", url, HEADERS, body, timeout_ms, 0).pack())
+        self.send(fetch_wire.Fetch(number, invocation, "POST", url, HEADERS, body, timeout_ms, flags).pack())
 
     async def next(self) -> Any:
         """The next frame that comes."""
@@ -233,6 +240,28 @@ def test_mocks_answer_instead_of_the_network() -> None:
         assert dict(fetch_wire.unpack_headers(answers[1].headers))["content-type"] == "application/json"
         assert answers[2].status == 503
         assert (answers[3].code, answers[4].code) == ("connection", "unmocked")
+
+    run(test, mocks=mocks)
+
+
+def test_mocks_are_redirected_as_real_answers_are() -> None:
+    place = "https://api.example.com"
+    mocks = [
+        {"method": "POST", "url": f"{place}/from", "status": 303, "headers": {"Location": "/to"}},
+        {"method": "GET", "url": f"{place}/to", "text": "there"},
+        {"url": f"{place}/round", "status": 307, "headers": {"Location": "/round"}},
+        {"url": f"{place}/astray", "status": 302, "headers": {"Location": "file:///etc/passwd"}},
+    ]
+
+    async def test(own: Worker) -> None:
+        own.fetch(1, f"{place}/from")
+        for number, path in enumerate(("from", "round", "astray"), 2):
+            own.fetch(number, f"{place}/{path}", flags=fetch_wire.FOLLOW_REDIRECTS)
+        answers = {frame.id: frame for frame in [await own.next() for _ in range(4)]}
+        assert (answers[1].status, answers[2].status) == (303, 200)
+        assert (answers[2].url, answers[2].body) == (f"{place}/to", b"there")
+        assert (answers[3].code, answers[4].code) == ("refused", "refused")
+        assert [trace["redirects"] for _, trace in own.channel.traces(frozenset({1}))] == [0, 1, 6, 0]
 
     run(test, mocks=mocks)
 
