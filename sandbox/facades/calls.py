@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urljoin
 
 from sandbox.runtime.request import Request, header_pairs, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+A = TypeVar("A")
 MILLISECONDS: Final = 1000.0
+VERBS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
 class Timeout:
@@ -70,6 +72,48 @@ def build(
         pairs = [pair for pair in pairs if pair[0].lower() != "authorization"]
         pairs.append(("Authorization", basic(auth)))
     return prepare(url, method, pairs, **body)
+
+
+def verbs(
+    request: Callable[..., A],
+    *,
+    positional: Mapping[str, tuple[str, ...]] | None = None,
+    defaults: Mapping[str, dict[str, Any]] | None = None,
+) -> tuple[Callable[..., A], ...]:
+    """A client's methods `VERBS`, in that order, each of which is its `request` with another method.
+
+    `positional` names what a verb takes after the URL without its name, `defaults` what it means if nothing is said.
+    """
+
+    def verb(name: str) -> Callable[..., A]:
+        method, names, meant = name.upper(), (positional or {}).get(name, ()), (defaults or {}).get(name, {})
+
+        def call(client: Any, url: str, *values: Any, **options: Any) -> A:
+            if len(values) > len(names):
+                raise TypeError(f"{name}() takes {', '.join(('a URL', *names))}; name what is more")
+            for key, value in zip(names, values, strict=False):
+                if key in options:
+                    raise TypeError(f"{name}() got {key} twice")
+                options[key] = value
+            return request(client, method, url, **{**meant, **options})
+
+        call.__name__ = call.__qualname__ = name
+        return call
+
+    return tuple(map(verb, VERBS))
+
+
+def functions(make: Callable[[], Any]) -> dict[str, Callable[..., Any]]:
+    """`VERBS` and `request` as a module has them: each call has a client of its own."""
+
+    def function(name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            return getattr(make(), name)(*arguments, **options)
+
+        call.__name__ = call.__qualname__ = name
+        return call
+
+    return {name: function(name) for name in (*VERBS, "request")}
 
 
 _REMEDIES: Final = {

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sandbox.runtime.request import Request
 
 _UNSET: Final = object()
-_METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
 class _Options:
@@ -100,33 +99,7 @@ class Client:
         request, timeout_ms, following = self._options.call(method, url, **options)
         return fetch.send(request, timeout_ms, follow_redirects=following)
 
-    def get(self, url: str, **options: Any) -> Response:
-        """`GET`."""
-        return self.request("GET", url, **options)
-
-    def post(self, url: str, **options: Any) -> Response:
-        """`POST`."""
-        return self.request("POST", url, **options)
-
-    def put(self, url: str, **options: Any) -> Response:
-        """`PUT`."""
-        return self.request("PUT", url, **options)
-
-    def patch(self, url: str, **options: Any) -> Response:
-        """`PATCH`."""
-        return self.request("PATCH", url, **options)
-
-    def delete(self, url: str, **options: Any) -> Response:
-        """`DELETE`."""
-        return self.request("DELETE", url, **options)
-
-    def head(self, url: str, **options: Any) -> Response:
-        """`HEAD`."""
-        return self.request("HEAD", url, **options)
-
-    def options(self, url: str, **options: Any) -> Response:
-        """`OPTIONS`."""
-        return self.request("OPTIONS", url, **options)
+    get, post, put, patch, delete, head, options = calls.verbs(request)
 
     def close(self) -> None:
         """Nothing is held: connections are the engine's."""
@@ -159,33 +132,7 @@ class AsyncClient:
         request, timeout_ms, following = self._options.call(method, url, **options)
         return fetch.later(request, timeout_ms, follow_redirects=following)
 
-    def get(self, url: str, **options: Any) -> fetch.Pending:
-        """`GET`."""
-        return self.request("GET", url, **options)
-
-    def post(self, url: str, **options: Any) -> fetch.Pending:
-        """`POST`."""
-        return self.request("POST", url, **options)
-
-    def put(self, url: str, **options: Any) -> fetch.Pending:
-        """`PUT`."""
-        return self.request("PUT", url, **options)
-
-    def patch(self, url: str, **options: Any) -> fetch.Pending:
-        """`PATCH`."""
-        return self.request("PATCH", url, **options)
-
-    def delete(self, url: str, **options: Any) -> fetch.Pending:
-        """`DELETE`."""
-        return self.request("DELETE", url, **options)
-
-    def head(self, url: str, **options: Any) -> fetch.Pending:
-        """`HEAD`."""
-        return self.request("HEAD", url, **options)
-
-    def options(self, url: str, **options: Any) -> fetch.Pending:
-        """`OPTIONS`."""
-        return self.request("OPTIONS", url, **options)
+    get, post, put, patch, delete, head, options = calls.verbs(request)
 
     async def aclose(self) -> None:
         """Nothing is held: connections are the engine's."""
@@ -199,53 +146,13 @@ class AsyncClient:
         return None
 
 
-def request(method: str, url: str, **options: Any) -> Response:
-    """Send and wait. Raises `httpx.HTTPError`."""
-    return Client().request(method, url, **options)
-
-
-def get(url: str, **options: Any) -> Response:
-    """`GET`."""
-    return request("GET", url, **options)
-
-
-def post(url: str, **options: Any) -> Response:
-    """`POST`."""
-    return request("POST", url, **options)
-
-
-def put(url: str, **options: Any) -> Response:
-    """`PUT`."""
-    return request("PUT", url, **options)
-
-
-def patch(url: str, **options: Any) -> Response:
-    """`PATCH`."""
-    return request("PATCH", url, **options)
-
-
-def delete(url: str, **options: Any) -> Response:
-    """`DELETE`."""
-    return request("DELETE", url, **options)
-
-
-def head(url: str, **options: Any) -> Response:
-    """`HEAD`."""
-    return request("HEAD", url, **options)
-
-
-def options(url: str, **options: Any) -> Response:
-    """`OPTIONS`."""
-    return request("OPTIONS", url, **options)
-
-
 def basic_auth(username: str, password: str) -> tuple[str, str]:
     """`httpx.BasicAuth(username, password)`: what `auth` takes."""
     return username, password
 
 
 NAMES: Final[dict[str, Any]] = {
-    **{name: globals()[name] for name in (*_METHODS, "request")},
+    **calls.functions(Client),
     "Client": Client,
     "AsyncClient": AsyncClient,
     "Response": Response,

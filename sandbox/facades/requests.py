@@ -16,7 +16,6 @@ from sandbox.runtime.response import Response
 if TYPE_CHECKING:
     from types import TracebackType
 
-_METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
 _OK_BELOW: Final = 400
 
 
@@ -70,33 +69,11 @@ class Session:
             request, calls.timeout_ms(timeout), follow_redirects=allow_redirects, ok_below=_OK_BELOW
         )
 
-    def get(self, url: str, **options: Any) -> Response:
-        """`GET`."""
-        return self.request("GET", url, **options)
-
-    def post(self, url: str, data: Any = None, json: Any = None, **options: Any) -> Response:
-        """`POST`."""
-        return self.request("POST", url, data=data, json=json, **options)
-
-    def put(self, url: str, data: Any = None, **options: Any) -> Response:
-        """`PUT`."""
-        return self.request("PUT", url, data=data, **options)
-
-    def patch(self, url: str, data: Any = None, **options: Any) -> Response:
-        """`PATCH`."""
-        return self.request("PATCH", url, data=data, **options)
-
-    def delete(self, url: str, **options: Any) -> Response:
-        """`DELETE`."""
-        return self.request("DELETE", url, **options)
-
-    def head(self, url: str, *, allow_redirects: bool = False, **options: Any) -> Response:
-        """`HEAD`; as in the library redirects aren't followed."""
-        return self.request("HEAD", url, allow_redirects=allow_redirects, **options)
-
-    def options(self, url: str, **options: Any) -> Response:
-        """`OPTIONS`."""
-        return self.request("OPTIONS", url, **options)
+    get, post, put, patch, delete, head, options = calls.verbs(
+        request,
+        positional={"get": ("params",), "post": ("data", "json"), "put": ("data",), "patch": ("data",)},
+        defaults={"head": {"allow_redirects": False}},
+    )
 
     def close(self) -> None:
         """Nothing is held: connections are the engine's."""
@@ -108,46 +85,6 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         return None
-
-
-def request(method: str, url: str, **options: Any) -> Response:
-    """Send and wait. Raises `requests.RequestException`."""
-    return Session().request(method, url, **options)
-
-
-def get(url: str, params: Any = None, **options: Any) -> Response:
-    """`GET`."""
-    return Session().get(url, params=params, **options)
-
-
-def post(url: str, data: Any = None, json: Any = None, **options: Any) -> Response:
-    """`POST`."""
-    return Session().post(url, data, json, **options)
-
-
-def put(url: str, data: Any = None, **options: Any) -> Response:
-    """`PUT`."""
-    return Session().put(url, data, **options)
-
-
-def patch(url: str, data: Any = None, **options: Any) -> Response:
-    """`PATCH`."""
-    return Session().patch(url, data, **options)
-
-
-def delete(url: str, **options: Any) -> Response:
-    """`DELETE`."""
-    return Session().delete(url, **options)
-
-
-def head(url: str, **options: Any) -> Response:
-    """`HEAD`."""
-    return Session().head(url, **options)
-
-
-def options(url: str, **options: Any) -> Response:
-    """`OPTIONS`."""
-    return Session().options(url, **options)
 
 
 EXCEPTIONS: Final[dict[str, Any]] = {
@@ -163,7 +100,7 @@ EXCEPTIONS: Final[dict[str, Any]] = {
     "JSONDecodeError": json.JSONDecodeError,
 }
 NAMES: Final[dict[str, Any]] = {
-    **{name: globals()[name] for name in (*_METHODS, "request")},
+    **calls.functions(Session),
     "Session": Session,
     "session": Session,
     "Response": Response,

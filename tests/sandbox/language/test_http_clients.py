@@ -122,6 +122,27 @@ def test_requests_functions_and_session(load: Load, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize(
+    ("call", "method", "url", "body", "follows"),
+    [
+        ("requests.get('https://a.example/', {'q': 1})", "GET", "https://a.example/?q=1", b"", True),
+        ("requests.Session().post('https://a.example/', None, {'q': 1})", "POST", "https://a.example/", b'{"q":1}', True),
+        ("requests.put('https://a.example/', 'text')", "PUT", "https://a.example/", b"text", True),
+        ("requests.patch('https://a.example/', data='text')", "PATCH", "https://a.example/", b"text", True),
+        ("requests.head('https://a.example/')", "HEAD", "https://a.example/", b"", False),
+        ("requests.head('https://a.example/', allow_redirects=True)", "HEAD", "https://a.example/", b"", True),
+        ("requests.request('DELETE', 'https://a.example/')", "DELETE", "https://a.example/", b"", True),
+        ("httpx.options(url='https://a.example/')", "OPTIONS", "https://a.example/", b"", False),
+        ("httpx.Client().request('delete', 'https://a.example/')", "DELETE", "https://a.example/", b"", False),
+    ],
+)  # fmt: skip
+def test_every_verb_says_its_method(
+    load: Load, stub: Stub, call: str, method: str, url: str, body: bytes, follows: bool
+) -> None:
+    load(f"import httpx, requests\ndef run():\n    {call}\n")["run"]()
+    assert (stub.last[0], stub.last[1], stub.last[3], stub.sent[-1][2]) == (method, url, body, follows)
+
+
+@pytest.mark.parametrize(
     "call",
     [
         "requests.get('https://a.example/', verify=False)",
@@ -129,6 +150,9 @@ def test_requests_functions_and_session(load: Load, stub: Stub) -> None:
         "requests.get('https://a.example/', proxies={'https': 'x'})",
         "requests.get('https://a.example/', stream=True)",
         "requests.get('https://a.example/', auth='token')",
+        "requests.get('https://a.example/', {'a': 1}, 'more')",
+        "requests.get('https://a.example/', {'a': 1}, params={'b': 2})",
+        "httpx.post('https://a.example/', {'a': 1})",
         "httpx.get('https://a.example/', cookies={'a': 'b'})",
         "httpx.Client(proxy='http://x')",
         "httpx.get('https://a.example/', nonsense=1)",
