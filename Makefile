@@ -27,7 +27,7 @@ clients: $(CLIENTS)/node_modules/.ready ## the client libraries for Node that th
 
 setup: $(STAMP) ## make .venv with everything the project needs
 
-demo: $(STAMP) ## 1,382 recorded events through a deployed function
+demo: $(STAMP) ## 1,382 recorded events over HTTP, through three destinations
 	$(BIN)/python -m benchmarks.demo
 
 serve: $(STAMP) ## a daemon with temporary data, to try things out

@@ -18,7 +18,7 @@ from typing import Final
 
 import psutil
 
-from benchmarks.harness import REFERENCE_SETTINGS, REFERENCE_SOURCE, daemon, reference_events
+from benchmarks.harness import REFERENCE_SETTINGS, REFERENCE_SOURCE, daemon, http_address, reference_events
 from benchmarks.suite.program import FLOOR, Conditions, Measure, Program
 
 CONNECTIONS: Final = {100: 8, 1: 32}
@@ -42,7 +42,7 @@ def _run(size: int, requests: int) -> tuple[float, float]:
             key = client.sources.create("web")["write_keys"][0]
             settings = REFERENCE_SETTINGS
             client.deploy("reference", REFERENCE_SOURCE, settings=settings, sources=["web"])
-            address = _address(log)
+            address = http_address(log)
             [gateway] = [
                 child for child in psutil.Process(process.pid).children() if "gateway" in child.cmdline()
             ]
@@ -51,17 +51,6 @@ def _run(size: int, requests: int) -> tuple[float, float]:
             rate = _load(address, key, size, requests)
             spent_s = sum(gateway.cpu_times()[:2]) - before
             return rate, spent_s / (requests * size) * 1e6
-
-
-def _address(log: Path, timeout_s: float = 20.0) -> str:
-    """Where HTTP is served, as the daemon says when it is ready."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        for line in log.read_text("utf-8").splitlines():
-            if line.startswith("{"):
-                return str(json.loads(line)["http"])
-        time.sleep(0.01)
-    raise RuntimeError("the gateway did not start")
 
 
 def _load(address: str, key: str, size: int, requests: int) -> float:

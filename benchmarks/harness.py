@@ -125,6 +125,17 @@ def wait_for_daemon(socket: str, process: subprocess.Popen[bytes], timeout_s: fl
     raise RuntimeError(f"the daemon did not start (exit status {process.poll()})")
 
 
+def http_address(log: Path, timeout_s: float = 20.0) -> str:
+    """Where HTTP is served, as a daemon with `--http` and `--json` says when it is ready."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        for line in log.read_text("utf-8").splitlines():
+            if line.startswith("{"):
+                return str(json.loads(line)["http"])
+        time.sleep(0.01)
+    raise RuntimeError("the gateway did not start")
+
+
 class Subject:
     """Owner of what a program deploys to the daemon that it measures; takes it away again."""
 
