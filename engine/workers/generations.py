@@ -10,6 +10,7 @@ stays until its workers have moved off: one a tick is asked to end, and only whi
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,7 +23,6 @@ from engine.workers.states import WorkerState
 from engine.workers.zygote import Zygote
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable
 
     from engine.clock import Clock
@@ -155,6 +155,7 @@ class Generations:
         self._is_over = True
         if self._starting is not None:
             self._starting.cancel()
+            await asyncio.wait([self._starting])
         for generation in (self._current, self._retiring):
             if generation is not None and generation.zygote is not None:
                 await generation.zygote.stop()

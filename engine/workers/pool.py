@@ -106,6 +106,8 @@ class Pool:
         if not libraries or not program.libraries:
             return self._plain
         if self._with_libraries is None:
+            if self._is_stopping:
+                return self._plain
             self._with_libraries = self._new_spares(replace(program, has_libraries=True))
             self._with_libraries.generations.start_soon()
         return self._with_libraries
