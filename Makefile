@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 CLIENTS := tests/gateway_clients
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clients demo serve format lint types imports test test-on faults check bench bench-smoke
+.PHONY: help setup clients demo serve format lint types imports test test-on faults check bench bench-smoke peers
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ check: lint types imports test bench-smoke ## all that CI runs
 
 bench: $(STAMP) ## the benchmark suite; NAMES="floor throughput" chooses
 	$(BIN)/python -m benchmarks $(NAMES)
+
+peers: $(STAMP) ## what the benchmark `peers` runs beside us: Celery, isolated-vm; Redis is the system's
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/peers/requirements.lock
+	mkdir -p .venv/peers && cp benchmarks/peers/package.json benchmarks/peers/package-lock.json .venv/peers/
+	npm_config_nodedir=$$(node -p 'path.resolve(process.execPath, "../..")') npm ci --prefix .venv/peers --no-audit --no-fund
 
 bench-smoke: $(STAMP) ## each benchmark once and small: whether it works, and no figures
 	$(BIN)/python -m benchmarks --smoke

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.suite.latencies import Latencies
 from engine.api import frames
-from engine.session import Session, error_of, pack_submit
+from engine.session import Session, Submission
 from sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 READ_BYTES: Final = 256 * 1024
 SILENT_S_MAX: Final = 30.0
@@ -48,14 +48,9 @@ def drive(
     """
     session, answered = Session(), _Answered()
     packed = [
-        pack_submit(
-            session.open(answered.taker(at, len(events.sizes))),
-            name,
-            events,
-            wait=True,
-            dedupe=True,
-            to_source=False,
-        )
+        session.submit(
+            answered.submission(at, len(events.sizes)), name, events, dedupe=True, to_source=False
+        )[1]
         for at, (name, events) in enumerate(submits)
     ]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -97,21 +92,22 @@ class _Answered:
         self.is_over = True
         self.room.release()
 
-    def taker(self, at: int, size: int) -> Callable[[wire.Frame], None]:
-        """For the answers to one submit of so many events."""
+    def submission(self, at: int, size: int) -> Submission:
+        """Of the submit number `at` of `size` events: it counts and times its answer."""
+        submission = Submission(waits=True)
 
-        def take(frame: wire.Frame) -> None:
-            if isinstance(frame, frames.Accepted):
-                return
+        def done() -> None:
             self.latencies.record(time.perf_counter() - self.begun - at * self.interval_s)
             self.count += 1
             self.room.release()
-            if not isinstance(frame, frames.Settled):
-                self.refused = str(error_of(frame))
-            elif frame.delivered != size:
-                self.refused = f"{frame.delivered} of {size} events were delivered: {frame.by_code}"
+            result = submission.result
+            if submission.error is not None:
+                self.refused = str(submission.error)
+            elif result.delivered != size:
+                self.refused = f"{result.delivered} of {size} events were delivered: {result.by_code}"
 
-        return take
+        submission.done = done
+        return submission
 
 
 def _send(connection: socket.socket, packed: Sequence[bytes], answered: _Answered) -> None:

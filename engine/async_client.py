@@ -28,7 +28,6 @@ from engine.session import (
     lost,
     pack_call,
     pack_hello,
-    pack_submit,
     value_of,
     with_event,
 )
@@ -190,18 +189,13 @@ class AsyncClient:
     async def _send_submit(
         self, name: str, columns: wire.Events, *, wait: bool, dedupe: bool, to_source: bool
     ) -> tuple[int, Submission, asyncio.Event]:
-        submission, done = Submission(wait), asyncio.Event()
-
-        def take(frame: wire.Frame) -> None:
-            submission.take(frame)
-            if submission.is_done:
-                done.set()
-
-        request_id = self._session.open(take)
+        done = asyncio.Event()
+        submission = Submission(wait, done.set)
+        request_id, packed = self._session.submit(
+            submission, name, columns, dedupe=dedupe, to_source=to_source
+        )
         try:
-            await self._send(
-                pack_submit(request_id, name, columns, wait=wait, dedupe=dedupe, to_source=to_source)
-            )
+            await self._send(packed)
         except BaseException:
             self._session.close(request_id)
             raise

@@ -36,7 +36,6 @@ from engine.session import (
     lost,
     pack_call,
     pack_hello,
-    pack_submit,
     value_of,
     with_event,
 )
@@ -165,12 +164,13 @@ class Client:
                         break
                     columns = batch if isinstance(batch, wire.Events) else encode_events(batch)
                     submission = Submission(wait, is_done=not columns.sizes)
-                    request_id = self._session.open(submission.take)
-                    under_way.append((request_id, submission))
+                    request_id = 0
                     if columns.sizes:
-                        self._unsent += pack_submit(
-                            request_id, name, columns, wait=wait, dedupe=dedupe, to_source=to_source
+                        request_id, packed = self._session.submit(
+                            submission, name, columns, dedupe=dedupe, to_source=to_source
                         )
+                        self._unsent += packed
+                    under_way.append((request_id, submission))
                 if under_way and not under_way[0][1].is_done:
                     self._exchange()
                 while under_way and under_way[0][1].is_done:

@@ -173,6 +173,7 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
             if gateway is not None:
                 await gateway.start()
             watchdog = loop.create_task(_watch(journal))
+            sampling = loop.create_task(core.sample_file.keep_saving())
             log.info("serving", socket=config.socket, data_dir=config.data_dir, pid=os.getpid())
             on_ready(gateway.http if gateway is not None else "")
             notify.notify(notify.READY)
@@ -183,6 +184,8 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
                 await gateway.stop()
             await _drain(server, intake, dispatcher, running.config.drain_timeout_s)
             watchdog.cancel()
+            sampling.cancel()
+            await core.sample_file.save()
         finally:
             flushing.cancel()
             if gateway is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgpack
+
 from engine.api import frames
 from engine.errors import EngineError, Unavailable, UsageError, from_wire
 from sandbox import wire
@@ -73,25 +75,41 @@ class Submission:
     """One submit under way. `is_done` once nothing more will be said of it; then `error` or `result` holds."""
 
     waits: bool
+    done: Callable[[], None] | None = None
+    """Called once, when it is."""
     result: SubmitResult = field(default_factory=SubmitResult)
     error: EngineError | None = None
     is_done: bool = False
 
+    def accepted(self, accepted: int, duplicates: int) -> None:
+        """Its events are durable."""
+        self.result.accepted, self.result.duplicates = accepted, duplicates
+        if not self.waits:
+            self._end()
+
+    def delivered(self, count: int) -> None:
+        """All of its events were."""
+        if count:
+            self.result.delivered, self.result.by_code = count, {"delivered": count}
+        self._end()
+
     def take(self, frame: wire.Frame) -> None:
-        """A frame of the daemon with this submit's id."""
+        """A frame about this submit alone."""
         result = self.result
-        if isinstance(frame, frames.Accepted):
-            result.accepted, result.duplicates = frame.accepted, frame.duplicates
-            self.is_done = not self.waits
-        elif isinstance(frame, frames.Settled):
+        if isinstance(frame, frames.Settled):
             result.delivered, result.discarded = frame.delivered, frame.discarded
             result.retrying, result.dead = frame.retrying, frame.dead
             result.by_code = frame.by_code
             for code, packed in frame.details.items():
                 result.first_errors[code] = wire.Detail.unpack(packed).error or {"code": code}
-            self.is_done = True
         else:
-            self.error, self.is_done = error_of(frame), True
+            self.error = error_of(frame)
+        self._end()
+
+    def _end(self) -> None:
+        self.is_done = True
+        if self.done is not None:
+            self.done()
 
 
 class Session:
@@ -101,6 +119,8 @@ class Session:
         self.welcome: frames.Welcome | None = None
         self._buffer = wire.FrameBuffer(FROM_DAEMON_BYTES_MAX)
         self._takers: dict[int, Callable[[wire.Frame], None]] = {}
+        self._submissions: dict[int, Submission] = {}
+        self._packer = msgpack.Packer()
         self._id = 0
 
     def open(self, take: Callable[[wire.Frame], None]) -> int:
@@ -109,9 +129,34 @@ class Session:
         self._takers[self._id] = take
         return self._id
 
+    def submit(
+        self,
+        submission: Submission,
+        name: str,
+        events: wire.Events,
+        *,
+        dedupe: bool,
+        to_source: bool,
+    ) -> tuple[int, bytes]:
+        """Its id, and the bytes of its frame. Raises `UsageError` for more than one frame takes."""
+        if len(events.sizes) > wire.SUBMIT_EVENTS_MAX:
+            raise UsageError(
+                f"a batch of {len(events.sizes)} events; {wire.SUBMIT_EVENTS_MAX} are allowed",
+                remedy="send smaller batches, or let `submit` cut them",
+            )
+        flags = (frames.SUBMIT_WAIT if submission.waits else 0) | (0 if dedupe else frames.SUBMIT_NO_DEDUPE)
+        flags |= frames.SUBMIT_TO_SOURCE if to_source else 0
+        # As `Submit.pack` does; a packer that is used again spares a buffer of 256 KiB each time.
+        body: bytes = self._packer.pack([frames.Submit.KIND, self._id + 1, name, flags, *events])
+        packed = _within_limit(wire.LENGTH.pack(len(body)) + body)
+        self._id += 1
+        self._submissions[self._id] = submission
+        return self._id, packed
+
     def close(self, request_id: int) -> None:
         """No more answers are wanted."""
-        self._takers.pop(request_id, None)
+        if self._submissions.pop(request_id, None) is None:
+            self._takers.pop(request_id, None)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the daemon. Raises `EngineError` if it ends the connection, or isn't an engine daemon."""
@@ -125,7 +170,7 @@ class Session:
                         map_max=FROM_DAEMON_ITEMS_MAX,
                     )
                 )
-        except wire.WireError as error:
+        except (wire.WireError, ValueError) as error:
             raise Unavailable(
                 f"what answers doesn't speak this protocol: {error}",
                 remedy="name the socket of an engine daemon, and use client and daemon of one version",
@@ -135,16 +180,28 @@ class Session:
         if isinstance(frame, frames.Welcome):
             self.welcome = frame
             return
-        request_id: int = frame.id  # type: ignore[attr-defined] # all but Welcome have one
+        if isinstance(frame, frames.Accepted):
+            for at, accepted, duplicates in zip(frame.ids, frame.accepted, frame.duplicates, strict=True):
+                if (submission := self._submissions.get(at)) is not None:
+                    submission.accepted(accepted, duplicates)
+            return
+        if isinstance(frame, frames.Delivered):
+            for at, count in zip(frame.ids, frame.counts, strict=True):
+                if (submission := self._submissions.get(at)) is not None:
+                    submission.delivered(count)
+            return
+        request_id: int = frame.id  # type: ignore[attr-defined] # all others have one
         if request_id == frames.CONNECTION_ID:
             raise error_of(frame)
-        take = self._takers.get(request_id)
+        submission = self._submissions.get(request_id)
+        take = self._takers.get(request_id) if submission is None else submission.take
         if take is not None:
             take(frame)
 
     def fail(self, error: EngineError) -> None:
         """The connection is lost: answer every request with the reason."""
-        for request_id, take in list(self._takers.items()):
+        takers = self._takers | {each: submission.take for each, submission in self._submissions.items()}
+        for request_id, take in takers.items():
             take(frames.Error(request_id, error.code, error.message, error.remedy, error.data))
 
 
@@ -175,20 +232,6 @@ NO_ONE_ELSE: Final = OnBehalf(None, "")
 def pack_hello(token: str | None, *, is_relay: bool = False) -> bytes:
     """The first frame's bytes."""
     return frames.Hello(wire.PROTOCOL_VERSION, token, is_relay).pack()
-
-
-def pack_submit(
-    request_id: int, name: str, events: wire.Events, *, wait: bool, dedupe: bool, to_source: bool
-) -> bytes:
-    """The frame's bytes. Raises `UsageError` for more than one frame takes."""
-    if len(events.sizes) > wire.SUBMIT_EVENTS_MAX:
-        raise UsageError(
-            f"a batch of {len(events.sizes)} events; {wire.SUBMIT_EVENTS_MAX} are allowed",
-            remedy="send smaller batches, or let `submit` cut them",
-        )
-    flags = (frames.SUBMIT_WAIT if wait else 0) | (0 if dedupe else frames.SUBMIT_NO_DEDUPE)
-    flags |= frames.SUBMIT_TO_SOURCE if to_source else 0
-    return _within_limit(frames.Submit(request_id, name, flags, *events).pack())
 
 
 def pack_call(

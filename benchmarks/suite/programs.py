@@ -32,6 +32,7 @@ NAMES: Final = (
     "fairness",
     "fetch",
     "gateway",
+    "peers",
 )
 
 

@@ -1,7 +1,7 @@
 """The frames between clients and the daemon; `engine/README.md` tells a client's author the same in words.
 
     client ──► daemon   Hello Submit Call Credit Cancel
-    daemon ──► client   Welcome Accepted Settled Result Error Item End
+    daemon ──► client   Welcome Accepted Settled Delivered Result Error Item End
 
 Ids are the client's: any whole number, one request each on a connection.
 """
@@ -9,9 +9,11 @@ Ids are the client's: any whole number, one request each on a connection.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from sandbox.wire import CLIENT_ITEMS_MAX, Events, Frame, WireError, check_events, unpack_limited
+import msgpack
+
+from sandbox.wire import CLIENT_ITEMS_MAX, LENGTH, Events, Frame, WireError, unpack_limited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,28 +41,34 @@ class Hello(Frame):
     """This connection carries what others ask: its calls have tokens of their own. By itself it may what the role `ingest` may."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take three times as long to make, and there is one a submit
 class Submit(Frame):
-    """Events for one destination or from one source, as columns; all are accepted or none."""
+    """Events for one destination or from one source, as columns; all are accepted or none.
+
+    On the wire the columns stand in the place of `events`. They are checked by `check_events`.
+    """
 
     KIND = 1
     id: int
     destination: str
     flags: int
-    types: bytes
-    message_ids: list[str]
-    user_keys: list[str]
-    integrations: dict[int, bytes]
-    sizes: list[int]
-    bodies: bytes
+    events: Events
 
-    def events(self) -> Events:
-        """The columns, checked. Raises `WireError`."""
-        events = Events(
-            self.types, self.message_ids, self.user_keys, self.integrations, self.sizes, self.bodies
-        )
-        check_events(events)
-        return events
+    def pack(self) -> bytes:
+        """The frame's bytes, length included."""
+        body: bytes = msgpack.packb([self.KIND, self.id, self.destination, self.flags, *self.events])
+        return LENGTH.pack(len(body)) + body
+
+    @classmethod
+    def from_items(cls, items: list[Any]) -> Self:
+        """Raise `WireError` unless the fields and the columns have exactly their types."""
+        types = tuple(map(type, items))
+        if types != _SUBMIT_TYPES:
+            raise WireError(f"Submit has the types {', '.join(each.__name__ for each in types)}")
+        return cls(items[0], items[1], items[2], Events(*items[3:]))
+
+
+_SUBMIT_TYPES: Final = (int, str, int, bytes, list, list, dict, list, bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +114,17 @@ class Welcome(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Accepted(Frame):
-    """The events of a submit are durable."""
+    """The events of submits are durable: a place a submit in each column."""
 
     KIND = 1
-    id: int
-    accepted: int
-    duplicates: int
+    ids: list[int]
+    accepted: list[int]
+    duplicates: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Settled(Frame):
-    """Every event of a submit has had its first outcome."""
+    """Every event of a submit has had its first outcome, and not all were delivered."""
 
     KIND = 2
     id: int
@@ -174,9 +182,18 @@ class End(Frame):
     id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered(Frame):
+    """Every event of submits was delivered by its first attempt: a place a submit in each column."""
+
+    KIND = 7
+    ids: list[int]
+    counts: list[int]
+
+
 FROM_CLIENT: Final[dict[int, type[Frame]]] = {cls.KIND: cls for cls in (Hello, Submit, Call, Credit, Cancel)}
 FROM_DAEMON: Final[dict[int, type[Frame]]] = {
-    cls.KIND: cls for cls in (Welcome, Accepted, Settled, Result, Error, Item, End)
+    cls.KIND: cls for cls in (Welcome, Accepted, Settled, Result, Error, Item, End, Delivered)
 }
 
 

@@ -14,6 +14,7 @@ from engine.dispatch.directory import Directory
 from engine.dispatch.fanout import Fanout
 from engine.dispatch.intake import Portion, Submit
 from engine.dispatch.lane import Lane
+from engine.dispatch.sample_file import SampleFile
 from engine.dispatch.shown import handler_map, iso
 from engine.dispatch.states import STOPPED_BY_HAND, LaneState
 from engine.dispatch.tasks import Tasks
@@ -77,6 +78,7 @@ class Core:
         self._by_name: dict[str, Lane] = {}
         self._fanout = Fanout(dispatcher.lanes, workspace)
         self.directory = Directory(self._by_name)
+        self.sample_file = SampleFile(data_dir / "samples", self._fanout.samples)
         self.control = Control(
             registry,
             keys,
@@ -101,6 +103,7 @@ class Core:
     async def recover(self) -> None:
         """Take up every destination, and what the journal still holds of it."""
         self._take_sources()
+        self.sample_file.load()
         for destination in self._registry.destinations.all():
             self._open_lane(destination)
             self._fanout.connect(destination)

@@ -78,6 +78,10 @@ class Fanout:
             outlets[source.name] = outlet
         self._outlets = outlets
 
+    def samples(self) -> dict[int, Samples]:
+        """What is kept of each source, by its id."""
+        return {outlet.id: outlet.samples for outlet in self._outlets.values()}
+
     def connect(self, destination: Destination) -> None:
         """It is new, or not what it was: compile its filter, and let its sources feed it from now on."""
         self.disconnect(destination.id)

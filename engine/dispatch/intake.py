@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.dispatch import admission
 from engine.errors import EngineError, NotFound, Unavailable
@@ -68,14 +68,8 @@ class Submit:
     lost: int = 0
     """Deliveries that aren't stored: copies of duplicates, or for a destination that was removed meanwhile."""
 
-    @property
-    def size_bytes(self) -> int:
-        """All portions."""
-        return sum(len(portion.events.bodies) for portion in self.portions)
 
-
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """Deliveries of a draft that are one submit's, from `start` up to `stop`."""
 
     start: int
@@ -106,6 +100,7 @@ class Intake:
         self._clock = clock
         self._loop = loop
         self._pending: list[Submit] = []
+        self._pending_bytes = 0
         self._uncommitted_bytes = 0
         self._relief: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,18 +124,20 @@ class Intake:
             raise Unavailable("the daemon is stopping", remedy="submit again when it runs")
         if not self._pending:
             self._loop.call_soon(self._flush)
-        self._uncommitted_bytes += submit.size_bytes
+        size = sum(len(portion.events.bodies) for portion in submit.portions)
+        self._pending_bytes += size
+        self._uncommitted_bytes += size
         self._pending.append(submit)
 
     def _flush(self) -> None:
         submits, self._pending = self._pending, []
-        task = self._loop.create_task(self._append(submits))
+        size, self._pending_bytes = self._pending_bytes, 0
+        task = self._loop.create_task(self._append(submits, size))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _append(self, submits: list[Submit]) -> None:
-        size = sum(submit.size_bytes for submit in submits)
-        admitted = [submit for submit in submits if await self._admit(submit)]
+    async def _append(self, submits: list[Submit], size: int) -> None:
+        admitted = [submit for submit in submits if _enter(submit) or await self._admit(submit)]
         await self._store(admitted)
         self._uncommitted_bytes -= size
         if self._relief is not None and not self.congested:
@@ -249,23 +246,32 @@ class Intake:
             await asyncio.wait(self._tasks)
 
 
+def _enter(submit: Submit) -> bool:
+    """All of its destinations are there and take any number: nothing is to be judged, and it is counted as on its way."""
+    for portion in submit.portions:
+        if portion.lane.is_removed or portion.lane.destination.limits.queue_events:
+            return False
+    for portion in submit.portions:
+        portion.lane.uncommitted_events += len(portion.events.sizes)
+    return True
+
+
 def draft_chunks(submits: list[Submit]) -> list[Draft]:
     """Pure: cut large portions, join small ones to the same destination, keep each destination's order."""
     drafts: list[Draft] = []
     open_drafts: dict[int, Draft] = {}
     for submit in submits:
         for portion in submit.portions:
-            done = 0
+            destination_id, done = portion.lane.destination.id, 0
             for events in split_chunks(portion.events):
                 count, size = len(events.sizes), len(events.bodies)
-                draft = open_drafts.get(portion.lane.destination.id)
+                draft = open_drafts.get(destination_id)
                 if (
                     draft is None
                     or draft.count + count > CHUNK_EVENTS_MAX
                     or draft.bytes + size > CHUNK_BYTES_MAX
                 ):
-                    draft = Draft(portion.lane, [], 0, 0, [])
-                    open_drafts[portion.lane.destination.id] = draft
+                    draft = open_drafts[destination_id] = Draft(portion.lane, [], 0, 0, [])
                     drafts.append(draft)
                 draft.parts.append(events)
                 places = portion.places[done : done + count]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 from engine.dispatch.breaker import CLOSED, Breaker
 from engine.dispatch.pacing import Bucket
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from engine.model import Destination, Lease, Stop
     from engine.records.record import Record
     from engine.workers.worker import Worker
+
+
+_stop_of: Final = itemgetter(1)
 
 
 @dataclass(slots=True, eq=False)
@@ -46,12 +51,11 @@ class Work:
     def tell(self, start: int, count: int, kind: str, code: str, detail: bytes = b"") -> None:
         """Count the first outcome of consecutive deliveries for whoever waits."""
         stop = start + count
-        for first, last, tally in self.waiters:
+        for at in range(bisect_right(self.waiters, start, key=_stop_of), len(self.waiters)):
+            first, last, tally = self.waiters[at]
             if first >= stop:
                 break
-            overlap = min(last, stop) - max(first, start)
-            if overlap > 0:
-                tally.add(kind, code, overlap, detail)
+            tally.add(kind, code, min(last, stop) - max(first, start), detail)
 
 
 @dataclass(slots=True, eq=False)

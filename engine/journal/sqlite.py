@@ -174,12 +174,12 @@ class SqliteJournal:
 
     @property
     def is_writable(self) -> bool:
-        """False while what ended waits for the disk; nothing is leased then.
+        """False while what ended waits for the disk, and once the file is broken; nothing is leased then.
 
         A full disk on which settles still go through (the reserve is for them) refuses appends alone: what is
         stored goes on being delivered, and makes room.
         """
-        return not self._writer.is_holding
+        return not self._writer.is_holding and not self._writer.broken_because
 
     async def append(
         self,
@@ -375,7 +375,7 @@ class SqliteJournal:
             appended=writer.appended,
             settled=writer.settled,
             duplicates=writer.duplicates,
-            writable=not writer.full_because and not writer.is_holding,
+            writable=not (writer.full_because or writer.is_holding or writer.broken_because),
             commit_s=writer.commit_s,
             commit_bytes=writer.commit_bytes,
         )

@@ -40,6 +40,8 @@ STEP_ROWS: Final = 200
 
 TRANSIENT: Final = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
 """What may succeed when it is tried again after somebody mended the machine."""
+BROKEN: Final = (apsw.CorruptError, apsw.NotADBError)
+"""The file isn't what was written: no try mends that."""
 
 _ROW_SIZES: Final = (64, 16, 4, 1)
 _INSERT_CHUNK: Final = {
@@ -145,7 +147,7 @@ class Store:
 
     def close(self) -> None:
         """Fold the WAL into the file and close it."""
-        with contextlib.suppress(*TRANSIENT):
+        with contextlib.suppress(*TRANSIENT, *BROKEN):
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()
 

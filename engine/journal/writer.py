@@ -23,7 +23,7 @@ from engine.journal import shelf
 from engine.journal.admitting import admit
 from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
 from engine.journal.rows import Writes
-from engine.journal.store import TRANSIENT
+from engine.journal.store import BROKEN, TRANSIENT
 from engine.metrics import Buckets
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class Writer:
         """Why appends are refused; empty if they aren't."""
         self.is_holding = False
         """Settles wait for the disk."""
+        self.broken_because = ""
+        """Why nothing is written any more, until a start; empty while it is."""
         self.commits = 0
         self.commit_s = Buckets(COMMIT_BOUNDS_S)
         self.commit_bytes = Buckets(COMMIT_BOUNDS_BYTES)
@@ -145,11 +147,17 @@ class Writer:
             self._write(appends, self._held + settles)
         self._read(batch)
         self._discards += [request for request in batch if isinstance(request, Discard)]
-        self._discard_some()
-        self._prune_some()
-        self._tidy_ids()
+        if not self.broken_because:
+            self._discard_some()
+            self._prune_some()
+            self._tidy_ids()
 
     def _write(self, appends: list[Append], settles: list[Settle]) -> None:
+        if self.broken_because:
+            lost = _failure(self._store, RuntimeError(self.broken_because))
+            self._answer([(append.future, None, lost) for append in appends])
+            self._answer([(settle.future, None, lost) for settle in settles])
+            return
         if self.full_because:
             self._recover(settles)
             settles = []
@@ -265,6 +273,7 @@ class Writer:
             except TRANSIENT as error:
                 self._fill(error)
             except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                self._judge(error)
                 return request.future, None, _failure(self._store, error)
         return request.future, None, _full(self._store, self.full_because)
 
@@ -325,24 +334,30 @@ class Writer:
     # --- Ends
 
     def _end(self) -> None:
-        while self._discards and not self.full_because:
+        while self._discards and not (self.full_because or self.broken_because):
             self._discard_some()
         lost = _failure(self._store, RuntimeError("it was closed before this could be written"))
         unwritten = [request.future for request in self._held]
         unwritten += [request.future for request in self._discards]
         self._answer([(future, None, lost) for future in unwritten])
-        with contextlib.suppress(*TRANSIENT):
+        with contextlib.suppress(*TRANSIENT, *BROKEN):
             self._ids.close()
         self._store.close()
 
     def _give_up(self, batch: list[Request], error: Exception) -> None:
         """A fault that no second try mends: whoever asked is told; what was leased is leased again after a start."""
         log.error("journal_fault", path=str(self._store.path), error=repr(error))
+        self._judge(error)
         failure = _failure(self._store, error)
         failed = [request.future for request in batch if isinstance(request, Append | Settle | Read | Change)]
         failed += [request.future for request in self._held]
         self._answer([(future, None, failure) for future in failed])
         self._hold_nothing()
+
+    def _judge(self, error: Exception) -> None:
+        """A file that is broken is written no more: it would only break further, and hold what nobody can read."""
+        if isinstance(error, BROKEN):
+            self.broken_because = _text(error)
 
 
 def _full(store: Store, reason: str) -> JournalFull:

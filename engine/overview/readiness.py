@@ -63,7 +63,7 @@ class Readiness:
             Check(
                 "journal_writable",
                 is_writable,
-                "commits succeed" if is_writable else "the last commit failed",
+                "commits succeed" if is_writable else "commits fail: the log says why",
             ),
             lag,
             disk,

@@ -25,7 +25,7 @@ from engine.client import AsyncClient
 from engine.errors import Conflict, FunctionRefused, NotFound, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from running import Daemon
 
@@ -330,6 +330,18 @@ def test_a_folder_is_deployed_by_its_manifests_and_a_dry_run_changes_nothing(
     assert client.functions.show("folder-two")["version"] == 1
 
 
+def memory(pid: int) -> Iterator[bytes]:
+    """What a process has written, mapping by mapping."""
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as held:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, mode, *_ = line.split()
+            if mode.startswith("rw"):
+                begin, end = (int(part, 16) for part in span.split("-"))
+                with suppress(OSError):  # some special mappings can't be read
+                    held.seek(begin)
+                    yield held.read(end - begin)
+
+
 def test_no_secret_is_found_where_none_belongs(own_daemon: Daemon) -> None:
     own_daemon.start("--log-level", "debug")
     with own_daemon.client() as client:
@@ -361,6 +373,18 @@ def test_no_secret_is_found_where_none_belongs(own_daemon: Daemon) -> None:
             for name in ("cmdline", "environ"):
                 with suppress(PermissionError):  # an ordinary user may not look at all
                     assert SECRET.encode() not in Path(f"/proc/{process.pid}/{name}").read_bytes()
+        # In memory the bound workers and the egress have it. The daemon had it for a moment; a freed object isn't blanked.
+        bound = {row["pid"] for row in client.workers() if row["destination"] in {"vault", "free"}}
+        others = [
+            each
+            for each in processes[1:]
+            if each.pid not in bound and "egress" not in " ".join(each.cmdline())
+        ]
+        assert len(others) >= 3
+        with suppress(PermissionError):  # a process that isn't dumpable shows its memory to root alone
+            assert any(SECRET.encode() in part for pid in bound for part in memory(pid))
+            for process in others:
+                assert not any(SECRET.encode() in part for part in memory(process.pid)), process.cmdline()
     own_daemon.stop()
     files = [path for path in own_daemon.folder.rglob("*") if path.is_file()]
     assert {"registry.db", "journal.db", "records.db", "log", "secret.key"} <= {path.name for path in files}
@@ -405,6 +429,8 @@ def test_a_rotated_key_opens_everything_after_a_restart_and_a_lost_one_is_told(o
 
 # --- Changes under load
 
+RATE_PER_S = 5_000
+
 
 def test_changes_under_load_lose_and_double_nothing(own_daemon: Daemon) -> None:
     """A deploy, a rollback, a settings change, a filter change and a key rotation while a source feeds two destinations."""
@@ -427,12 +453,13 @@ def test_changes_under_load_lose_and_double_nothing(own_daemon: Daemon) -> None:
                 while not stop.is_set():
                     yield [track(sent[0] + at, properties={"n": at}) for at in range(100)]
                     sent[0] += 100
-                    time.sleep(max(0.0, begun + sent[0] / 5_000 - time.monotonic()))
+                    time.sleep(max(0.0, begun + sent[0] / RATE_PER_S - time.monotonic()))
 
             for result in sender.submit_many("web", batches(), wait=True, to_source=True):
                 totals.update(result.by_code)
 
     sending = threading.Thread(target=send)
+    begun = time.monotonic()
     sending.start()
     try:
         with own_daemon.client() as client:
@@ -447,6 +474,8 @@ def test_changes_under_load_lose_and_double_nothing(own_daemon: Daemon) -> None:
                 before = sent[0]
                 change()
                 wait_until(lambda before=before: sent[0] >= before + 1_000, 20)
+        # The rate was held: whatever the changes held up has been caught up with.
+        wait_until(lambda: sent[0] >= 0.95 * RATE_PER_S * (time.monotonic() - begun), 20)
     finally:
         stop.set()
         sending.join(30)

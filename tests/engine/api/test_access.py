@@ -11,7 +11,7 @@ from engine.api import access, connection, frames
 from engine.api.access import ACCESS, WITHHELD, detail_without_payload, missing_roles, without_payload
 from engine.api.table import OPERATIONS, parse
 from engine.client import Client
-from engine.errors import EngineError, Forbidden, Unauthenticated
+from engine.errors import EngineError, Forbidden, NotFound, Unauthenticated
 from engine.roles import Grants, Role
 from engine.session import OnBehalf, pack_call, pack_hello
 from sandbox import wire
@@ -148,6 +148,16 @@ def is_let_through(frame: wire.Frame) -> bool:
     return True
 
 
+def may_submit(client: Client, name: str, flags: int) -> bool:
+    try:
+        client.submit(name, EVENT, to_source=bool(flags & frames.SUBMIT_TO_SOURCE))
+    except (Forbidden, Unauthenticated):
+        return False
+    except NotFound:
+        pass
+    return True
+
+
 def test_every_operation_has_a_row_here_and_there() -> None:
     assert {name for name, _, _ in TABLE} == set(OPERATIONS)
     assert set(ACCESS) == {*OPERATIONS, "submit", "submit to a source"}
@@ -166,10 +176,8 @@ def test_a_token_lets_its_owner_do_what_its_roles_let_and_nothing_else(
             inbox: list[wire.Frame] = []
             ask(client, pack_call(number, operation, arguments), number, inbox)
             assert is_let_through(inbox[0]) == (column in allowed), (operation, arguments)
-        for number, (name, flags, allowed) in enumerate(SUBMITS, 1_000):
-            inbox = []
-            ask(client, frames.Submit(number, name, flags, *EVENT).pack(), number, inbox)
-            assert is_let_through(inbox[0]) == (column in allowed), (name, flags)
+        for name, flags, allowed in SUBMITS:
+            assert may_submit(client, name, flags) == (column in allowed), (name, flags)
 
 
 @pytest.fixture
@@ -193,10 +201,8 @@ def test_a_relay_by_itself_knows_write_keys_and_sends_events_to_sources(relay: C
         inbox: list[wire.Frame] = []
         ask(relay, pack_call(number, operation, arguments, OnBehalf(None, "10.0.0.1")), number, inbox)
         assert is_let_through(inbox[0]) == (operation in {"source.keys", "ready"})
-    for number, (name, flags, _) in enumerate(SUBMITS, 1_000):
-        inbox = []
-        ask(relay, frames.Submit(number, name, flags, *EVENT).pack(), number, inbox)
-        assert is_let_through(inbox[0]) == (flags == frames.SUBMIT_TO_SOURCE)
+    for name, flags, _ in SUBMITS:
+        assert may_submit(relay, name, flags) == (flags == frames.SUBMIT_TO_SOURCE)
 
 
 def test_who_shows_a_relay_no_token_is_told_which_role_one_needs(relay: Client) -> None:

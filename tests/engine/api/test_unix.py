@@ -68,7 +68,7 @@ def greet(raw: Raw) -> None:
 def submit(
     request_id: int, *, name: str = "orders", events: wire.Events = TRACK, wait: bool = False
 ) -> bytes:
-    return frames.Submit(request_id, name, frames.SUBMIT_WAIT if wait else 0, *events).pack()
+    return frames.Submit(request_id, name, frames.SUBMIT_WAIT if wait else 0, events).pack()
 
 
 def framed(value: Any) -> bytes:
@@ -144,23 +144,36 @@ def test_a_frame_that_comes_a_byte_at_a_time_is_read(daemon: ServedCore, raw: Ra
     for byte in HELLO.pack() + submit(7):
         raw.send(bytes([byte]))
     assert isinstance(raw.receive(), frames.Welcome)
-    assert raw.receive() == frames.Accepted(7, 1, 0)
+    assert raw.receive() == frames.Accepted([7], [1], [0])
     assert len(daemon.core.submitted) == 1
 
 
 def test_submits_are_pipelined_and_answered_by_their_ids(raw: Raw) -> None:
     raw.send(HELLO, *(submit(at, wait=at % 2 == 0) for at in range(100, 300)))
     assert isinstance(raw.receive(), frames.Welcome)
-    accepted, settled = set(), set()
-    while len(accepted) < 200 or len(settled) < 100:
+    accepted, delivered = set(), set()
+    while len(accepted) < 200 or len(delivered) < 100:
         frame = raw.receive()
         if isinstance(frame, frames.Accepted):
-            accepted.add(frame.id)
+            assert set(frame.accepted) == {1}
+            assert set(frame.duplicates) == {0}
+            accepted.update(frame.ids)
         else:
-            assert isinstance(frame, frames.Settled)
-            assert frame.id in accepted
-            settled.add(frame.id)
-    assert settled == set(range(100, 300, 2))
+            assert isinstance(frame, frames.Delivered)
+            assert set(frame.counts) == {1}
+            assert accepted.issuperset(frame.ids)
+            delivered.update(frame.ids)
+    assert delivered == set(range(100, 300, 2))
+
+
+def test_what_was_not_all_delivered_has_an_answer_of_its_own(raw: Raw) -> None:
+    greet(raw)
+    mixed = encode_events([{"type": "track"}, {"type": "page"}])
+    raw.send(submit(1, events=mixed, wait=True))
+    assert raw.receive() == frames.Accepted([1], [2], [0])
+    settled = raw.receive()
+    assert isinstance(settled, frames.Settled)
+    assert (settled.id, settled.delivered, settled.discarded) == (1, 1, 1)
 
 
 def test_replies_of_one_turn_go_out_in_one_write(daemon: ServedCore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +199,7 @@ def test_replies_of_one_turn_go_out_in_one_write(daemon: ServedCore, monkeypatch
     raw.send(*(submit(at) for at in range(50)))
     daemon.until(lambda: len(daemon.core.held) == 50)
     daemon.call(daemon.core.release)
-    for at in range(50):
-        assert raw.receive() == frames.Accepted(at, 1, 0)
+    assert raw.receive() == frames.Accepted([*range(50)], [1] * 50, [0] * 50)
     assert len(written) == 1
     raw.socket.close()
 
@@ -217,7 +229,7 @@ def test_columns_that_disagree_refuse_the_submit_and_keep_the_connection(
     assert isinstance(refused, frames.Error)
     assert (refused.id, refused.code) == (1, "invalid_event")
     assert reason in refused.message
-    assert raw.receive() == frames.Accepted(2, 1, 0)
+    assert raw.receive() == frames.Accepted([2], [1], [0])
     assert len(daemon.core.submitted) == 1
 
 
@@ -231,7 +243,7 @@ def test_reading_stops_while_the_journal_is_behind(daemon: ServedCore, raw: Raw)
     greet(raw)
     daemon.core.congested_after = 1
     raw.send(submit(1))
-    assert raw.receive() == frames.Accepted(1, 1, 0)
+    assert raw.receive() == frames.Accepted([1], [1], [0])
     (connection,) = daemon.server.connections
     daemon.until(lambda: not connection._transport.is_reading())  # type: ignore[union-attr]
     raw.send(submit(2))
@@ -244,7 +256,7 @@ def test_reading_stops_while_the_journal_is_behind(daemon: ServedCore, raw: Raw)
         daemon.core.relief.set()
 
     daemon.call(relieve)
-    assert raw.receive() == frames.Accepted(2, 1, 0)
+    assert raw.receive() == frames.Accepted([2], [1], [0])
 
 
 def test_a_client_that_takes_no_replies_is_read_no_more(daemon: ServedCore, raw: Raw) -> None:
@@ -481,5 +493,5 @@ def test_a_stop_sends_what_is_ready_and_hangs_up(tmp_path: Path) -> None:
         raw.send(submit(1))
         daemon.until(lambda: len(daemon.core.submitted) == 1)
         daemon.hang_up()
-        assert raw.receive() in {frames.Accepted(1, 1, 0), None}
+        assert raw.receive() in (frames.Accepted([1], [1], [0]), None)
         raw.socket.close()

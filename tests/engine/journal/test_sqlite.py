@@ -320,6 +320,37 @@ def test_on_a_full_disk_what_was_accepted_stays_and_what_ends_is_held_until_ther
     assert seen["returned"] == []
 
 
+# --- A broken file
+
+
+def test_a_file_that_is_broken_is_written_no_more_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def malformed(*_: Any, **__: Any) -> None:
+        raise apsw.CorruptError("database disk image is malformed")
+
+    async def run() -> None:
+        clock = ManualClock()
+        journal = SqliteJournal.open(tmp_path / "journal.db", clock=clock)
+        (lease,) = await journal.append([make_chunk(clock)])
+        with monkeypatch.context() as patch:
+            patch.setattr(journal._store, "commit", malformed)
+            with pytest.raises(Unavailable, match="malformed"):
+                await journal.append([make_chunk(clock)])
+        # From here on a commit would go through, into a file that nobody may trust.
+        assert ((await journal.stats()).writable, journal.is_writable) == (False, False)
+        with pytest.raises(Unavailable, match="malformed"):
+            await journal.append([make_chunk(clock)])
+        with pytest.raises(Unavailable, match="malformed"):
+            await journal.settle([(lease, [every(lease, "delivered")])])
+        removal = asyncio.ensure_future(journal.discard(1))
+        await journal.close()
+        with pytest.raises(Unavailable):
+            await removal
+
+    asyncio.run(run())
+
+
 # --- kill -9
 
 
