@@ -198,11 +198,14 @@ class Assigner:
     def _give_frame(self, lane: Lane, worker: Worker, flags: int, room: int) -> bool:
         slots = lane.destination.limits.concurrency if lane.destination.version.has_async else 1
         allowance = scheduling.allowance(lane.mean_us, frame_ms=self.frame_ms, concurrency=slots)
-        room = min(room, allowance - worker.in_flight, wire.CHUNK_EVENTS_MAX)
+        room = min(
+            room,
+            scheduling.room(allowance, in_flight=worker.in_flight, concurrency=slots),
+            wire.CHUNK_EVENTS_MAX,
+        )
         if room <= 0 or worker.holds_suspect:
             return False
-        for run in lane.take(room):
-            self._send(lane, worker, [run], flags)
+        self._send(lane, worker, lane.take(room, is_cut=False), flags)
         return True
 
     def _send(self, lane: Lane, worker: Worker, runs: list[Run], flags: int) -> None:

@@ -168,14 +168,16 @@ class Lane:
             return self.suspects.popleft()
         return self.take(1)[0]
 
-    def take(self, count: int) -> list[Run]:
-        """Up to `count` deliveries from the front of `ready`."""
+    def take(self, count: int, *, is_cut: bool = True) -> list[Run]:
+        """Up to `count` deliveries from the front of `ready`; without `is_cut` none that would leave the rest of its run."""
         runs: list[Run] = []
         while count and self.ready:
             run = self.ready[0]
             size = len(run)
             if size <= count:
                 self.ready.popleft()
+            elif runs and not is_cut:
+                break
             else:
                 work: Work = run.owner
                 self.ready[0] = work.run(run.start + count, run.start + size)

@@ -31,6 +31,15 @@ def allowance(mean: float | None, *, frame_ms: int, concurrency: int) -> int:
     return min(EVENTS_IN_FLIGHT_MAX, max(1, concurrency, int(frame_ms * 1000 / mean)))
 
 
+def room(allowance: int, *, in_flight: int, concurrency: int) -> int:
+    """How many more a worker is given that may hold `allowance` and holds `in_flight`.
+
+    It is filled up when half of it is through, rather than with every outcome: else each chunk would be cut to fit, and
+    travel as two frames that are answered by two.
+    """
+    return 0 if in_flight >= max(concurrency, allowance // 2) else allowance - in_flight
+
+
 def workers_wanted(
     *,
     ready: int,

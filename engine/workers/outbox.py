@@ -6,18 +6,23 @@ one that doesn't read doesn't move either.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sandbox.wire import MIB
+from sandbox.wire import KIB, MIB
 
 if TYPE_CHECKING:
     import asyncio
 
 FULL_BYTES: Final = 1 * MIB
 VIEWS_A_WRITE: Final = 64
+PIPE_BYTES: Final = 256 * KIB
+"""Of the pipe of a worker that once had more to read than it holds: it reads so much at a time. All workers' pipes, that
+are 64 KiB as they are made, count for one user against `pipe-user-pages-soft`."""
 
 
 class Outbox:
@@ -29,6 +34,7 @@ class Outbox:
         self._unsent: deque[memoryview] = deque()
         self._unsent_bytes = 0
         self._is_broken = False
+        self._is_wide = False
 
     @property
     def is_full(self) -> bool:
@@ -42,8 +48,17 @@ class Outbox:
         is_first = not self._unsent
         self._unsent.append(memoryview(data))
         self._unsent_bytes += len(data)
-        if is_first and not self._flush():
+        if is_first and not (self._flush() or (self._widen() and self._flush())):
             self._loop.add_writer(self._fd, self._writable)
+
+    def _widen(self) -> bool:
+        """Make the pipe larger, unless it is, or the user has no pages left for pipes: then it stays as it is."""
+        if self._is_wide:
+            return False
+        self._is_wide = True
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        return True
 
     def close(self) -> None:
         """Forget what waits, before the descriptor is closed."""

@@ -107,6 +107,8 @@ class Worker:
         """Read what arrives, or deal with the next frame of what has."""
         frame = self._pipe.next()
         if frame is None:
+            if self._plain is not None:
+                self._plain.rest()
             self._pipe.read()
         elif isinstance(frame, wire.Invoke):
             assert self._plain is not None
@@ -154,7 +156,9 @@ class Worker:
         self._pipe.send(answer)
 
     def _forget(self) -> None:
-        self._plain = None
+        if self._plain is not None:
+            self._plain.rest()
+            self._plain = None
         self._names.clear()
         CURRENT.set(None)
         self._drop_caches()

@@ -1,5 +1,6 @@
 """`def` handlers: one event after the other, and nothing done an event that isn't for the event.
 
+Frames that wait for each other run on: what has ended is sent every few milliseconds, and when nothing waits any more.
 Which event runs is stored in the page shared with the supervisor. Those before it that aren't reported yet were
 delivered: only what failed costs a row.
 """
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from sandbox.worker.report import Report
     from sandbox.worker.ticker import Ticker
 
+SEND_S: Final = 0.002
+"""At the end of a frame, what has ended is sent if so long nothing was: each time wakes the supervisor."""
 _NOT_AWAITED: Final = "the handler returned a coroutine that nobody awaits; make it `async def` and await it"
 
 
@@ -45,9 +48,11 @@ class PlainLoop:
         self._seen = 0
         self._seen_at = 0.0
         self._spent_at = 0.0
+        self._sent_at = 0.0
+        self._is_ticking = False
 
     def run(self, frame: wire.Invoke) -> None:
-        """Run and report all of a frame. If memory runs out for good, the worker ends."""
+        """Run all of a frame, and report it unless more is to come: then `rest` follows. If memory runs out for good, the worker ends."""
         try:
             self._run(frame)
         except MemoryError:
@@ -55,10 +60,13 @@ class PlainLoop:
             self._memory_ran_out(frame)
 
     def _run(self, frame: wire.Invoke) -> None:
-        self._unreported = frame.first
-        self._seen, self._seen_at = 0, time.monotonic()
-        self._spent_at = self._seen_at
-        self._ticker.start(self._look, self._module.filename)
+        with self._ticker.hold:
+            self._unreported = frame.first
+            self._seen, self._seen_at = 0, time.monotonic()
+            self._spent_at = self._seen_at
+        if not self._is_ticking:
+            self._is_ticking = True
+            self._ticker.start(self._look, self._module.filename)
         is_batch = bool(frame.flags & wire.INVOKE_BATCH)
         self._invocation.fetches_max = fetches_max(len(frame.sizes) if is_batch else 0)
         self._invocation.is_active = True
@@ -68,11 +76,21 @@ class PlainLoop:
             else:
                 self._run_events(frame)
         finally:
-            self._ticker.stop()
             self._invocation.is_active = False
-        self._close_range(frame.first + len(frame.sizes))
-        self._tell_spent(time.monotonic())
-        self._report.flush()
+        with self._ticker.hold:
+            self._close_range(frame.first + len(frame.sizes))
+            now = time.monotonic()
+            self._tell_spent(now)
+            if now - self._sent_at >= SEND_S:
+                self._sent_at = now
+                self._report.flush()
+
+    def rest(self) -> None:
+        """Nothing more waits: send what has ended."""
+        if self._is_ticking:
+            self._is_ticking = False
+            self._ticker.stop()
+            self._report.flush()
 
     def _tell_spent(self, now: float) -> None:
         """Handlers ran since this was told last; what the worker waits for its supervisor isn't their time."""
@@ -176,6 +194,7 @@ class PlainLoop:
         index = self._page[0]
         self._close_range(index)
         self._tell_spent(now)
+        self._sent_at = now
         self._report.flush()
         if index != self._seen:
             self._seen, self._seen_at = index, now

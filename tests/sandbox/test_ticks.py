@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, cast
 
+import msgpack
+
 from sandbox import wire
 from sandbox.runtime.context import Invocation
+from sandbox.runtime.handler import Callback
 from sandbox.worker.loading import Module
 from sandbox.worker.masking import Mask
 from sandbox.worker.plain import PlainLoop
@@ -15,6 +18,8 @@ from sandbox.worker.reserve import Reserve
 from sandbox.worker.ticker import TICK_S, Hold, Ticker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.worker.pipe import Pipe
 
 
@@ -61,13 +66,45 @@ def test_a_tick_that_comes_just_before_outcomes_are_sent_sends_them_instead() ->
     assert sorted(sent.numbers) == [1, 2, 3, 7]
 
 
-def test_ten_milliseconds_after_it_began_a_worker_has_said_what_has_ended() -> None:
-    hold, sent = Hold(), Sent()
-    report = Report(cast("Pipe", sent), hold, "function.py", reserve=Reserve(), mask=Mask([]))
-    page = memoryview(bytearray(wire.PAGE_BYTES)).cast("Q")
-    module = Module("function.py", 5.0, 1, 0, {}, {}, {}, [], [], None, Mask([]))
+class Still(Ticker):
+    """Its timer never runs: a test on a slow machine would see ticks that it doesn't mean."""
+
+    def start(self, look: Callable[[float], str], filename: str) -> None:
+        """Nothing."""
+
+    def stop(self) -> None:
+        """Nothing."""
+
+
+def plain_loop(sent: Sent, page: memoryview) -> PlainLoop:
+    """Of a module whose handler of track events does nothing."""
+    ticker = Still()
+    report = Report(cast("Pipe", sent), ticker.hold, "function.py", reserve=Reserve(), mask=Mask([]))
+    handlers: list[Callback | None] = [None] * len(wire.EVENT_TYPES)
+    handlers[wire.EVENT_TYPE_INDEX["track"]] = Callback(lambda _: None, is_async=False, takes_settings=False)
+    module = Module("function.py", 5.0, 1, 0, {}, {}, {}, handlers, [], None, Mask([]))
     invocation = Invocation(is_async=False, console_bytes=0)
-    plain = PlainLoop(module, report, ticker=Ticker(), page=page, invocation=invocation)
+    return PlainLoop(module, report, ticker=ticker, page=page, invocation=invocation)
+
+
+def test_frames_that_wait_for_each_other_are_answered_together() -> None:
+    sent = Sent()
+    plain = plain_loop(sent, memoryview(bytearray(wire.PAGE_BYTES)).cast("Q"))
+    body = msgpack.packb({"type": "track"})
+    plain._sent_at = time.monotonic() + 60  # as if it had just been sent
+    for first in (1, 3, 5):
+        plain.run(wire.Invoke(first, 0, b"\x01\x01", ["", ""], ["", ""], [len(body)] * 2, body * 2))
+    assert sent.numbers == []
+    plain.rest()
+    assert sent.numbers == [1, 2, 3, 4, 5, 6]
+    plain.rest()
+    assert len(sent.numbers) == 6
+
+
+def test_ten_milliseconds_after_it_began_a_worker_has_said_what_has_ended() -> None:
+    sent = Sent()
+    page = memoryview(bytearray(wire.PAGE_BYTES)).cast("Q")
+    plain = plain_loop(sent, page)
     page[0] = 5
     assert plain._look(time.monotonic()) == ""
     assert sent.numbers == [1, 2, 3, 4]

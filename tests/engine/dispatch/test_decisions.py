@@ -141,6 +141,19 @@ def test_a_worker_gets_one_event_until_it_is_known_how_long_one_takes() -> None:
     assert scheduling.allowance(50_000.0, frame_ms=20, concurrency=16) == 16
 
 
+def test_a_worker_is_filled_up_when_half_of_what_it_may_hold_is_through() -> None:
+    assert scheduling.room(2_000, in_flight=0, concurrency=1) == 2_000
+    assert scheduling.room(2_000, in_flight=1_000, concurrency=1) == 0
+    assert scheduling.room(2_000, in_flight=999, concurrency=1) == 1_001
+    assert scheduling.room(1, in_flight=0, concurrency=1) == 1
+    assert scheduling.room(1, in_flight=1, concurrency=1) == 0
+
+
+def test_of_what_waits_at_once_each_that_ends_makes_room_for_another() -> None:
+    assert scheduling.room(16, in_flight=15, concurrency=16) == 1
+    assert scheduling.room(16, in_flight=16, concurrency=16) == 0
+
+
 def wanted(
     *, ready: int, mean: float | None, bound: int, running_us: float = 0.0, is_blocked: bool = True
 ) -> int:
