@@ -106,6 +106,14 @@ class Connection(HttpToolsProtocol):
         if self._overhead_bytes > HEAD_BYTES_MAX:
             self.refuse(431)
 
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for an answer; uvicorn gives none
+        """The client sends no more. If its request is complete, it may wait for the answer all the same."""
+        cycle = self.cycle
+        if cycle is None or cycle.more_body or cycle.response_started:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def on_message_begin(self) -> None:
         """A request's first byte."""
         super().on_message_begin()

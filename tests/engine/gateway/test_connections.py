@@ -104,6 +104,17 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(source: SentFrom)
     raw.socket.close()
 
 
+def test_a_client_that_sends_no_more_gets_its_answer(source: SentFrom) -> None:
+    raw = Raw(source.daemon.http)
+    body = b'{"userId":"u","event":"e"}'
+    key = basic(source.key)["authorization"].encode()
+    head = b"POST /v1/track HTTP/1.1\r\nAuthorization: %b\r\nContent-Length: %d\r\n\r\n" % (key, len(body))
+    raw.send(head + body)
+    raw.socket.shutdown(socket.SHUT_WR)
+    assert raw.status() == 200
+    raw.socket.close()
+
+
 # --- What takes time has shorter limits here, and a server in this process
 
 
