@@ -143,7 +143,10 @@ def substitute(name: str) -> str:
 def _allow(library: str) -> str:
     if library in _ALLOWED:
         return "it wasn't allowed when this was deployed: deploy it again"
-    return f'the operator can allow it: libraries = ["{library}"] in engine.toml, and a restart'
+    return (
+        f'the operator can allow it: libraries = ["{library}"] in engine.toml, and a restart;'
+        " pip install '.[libraries]' where it isn't installed"
+    )
 
 
 def _view(name: str) -> View:

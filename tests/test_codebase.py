@@ -21,7 +21,6 @@ LONG_MODULES = {
     "engine/function.py": "every name that an author may import, in one place",
     "sandbox/wire.py": "the one definition of the wire",
     "sandbox/policy.py": "a visitor for each node",
-    "sandbox/modules.py": "the whitelist is a table",
 }
 FUNCTION_LINES_MAX = 60
 LONG_FUNCTIONS = {"engine/daemon.py:serve": "the order of start and stop, read top to bottom"}

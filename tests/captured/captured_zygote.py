@@ -123,6 +123,10 @@ def refused_of_no_stage(worker: Captured) -> None:
     worker.write(wire.Refused("x" * 100_000, b"").pack())
 
 
+def libraries_nobody_asked_for(worker: Captured) -> None:
+    worker.write(wire.Refused("libraries", wire.pack_libraries(["jwt"])).pack())
+
+
 # --- Frames
 
 

@@ -26,7 +26,7 @@ MEMORY_BYTES_MAX = 64 * MIB
 
 QUARANTINED = """
     length_of_4_gib length_of_nothing outcomes_before_loaded ready_twice code_nobody_asked_for no_handlers handlers_nested
-    endless_loaded_logs frame_of_8_mib_and_a_byte refused_of_no_stage
+    endless_loaded_logs frame_of_8_mib_and_a_byte refused_of_no_stage libraries_nobody_asked_for
     bytes_at_random nested_arrays nested_headers a_map an_extension bytes_behind_the_frame bad_utf8 no_such_kind
     the_supervisors_own_frame half_a_frame a_byte_at_a_time close_the_pipe
     loaded_twice refused_after_loaded suspended_unasked

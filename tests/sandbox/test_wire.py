@@ -223,6 +223,13 @@ def test_handlers_are_packed_flat_and_checked() -> None:
         wire.unpack_handlers(wire.pack_handlers([handlers[0], handlers[0]]))
 
 
+def test_libraries_are_known_names_each_once() -> None:
+    assert wire.unpack_libraries(wire.pack_libraries({"pydash", "jwt"})) == ("jwt", "pydash")
+    for forged in ([], ["os"], ["jwt", "jwt"], [["jwt"]], [1], "jwt", {"jwt": 1}, ["jwt"] * 100):
+        with pytest.raises(wire.WireError):
+            wire.unpack_libraries(msgpack.packb(forged))
+
+
 def test_a_detail_is_cut_to_its_limit_console_first() -> None:
     lines = [{"level": "info", "message": "x" * 1000} for _ in range(200)]
     detail = wire.Detail(error={"code": "bad_request", "message": "why"}, logs=lines, result="r")
