@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, Unpack
 
 from engine.api import frames
 from engine.errors import EngineError
-from engine.events import encode_events
-from engine.model import split_chunks
+from engine.events import encode_events, split_chunks
 from engine.nouns import Destinations, Functions, Keys, Sources, Tokens, deploy_arguments, given
 from engine.paths import default_socket, default_token
 from engine.session import (

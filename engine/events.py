@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from engine.errors import InvalidEvent
-from sandbox.wire import EVENT_BYTES_MAX, EVENT_TYPE_INDEX, MESSAGE_ID_CHARS_MAX, USER_KEY_CHARS_MAX, Events
+from sandbox.wire import (
+    CHUNK_BYTES_MAX,
+    CHUNK_EVENTS_MAX,
+    EVENT_BYTES_MAX,
+    EVENT_TYPE_INDEX,
+    MESSAGE_ID_CHARS_MAX,
+    USER_KEY_CHARS_MAX,
+    Events,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 INT_MAX: Final = 2**64 - 1
 INT_MIN: Final = -(2**63)
@@ -142,3 +150,18 @@ def _mend(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [_mend(item, depth + 1) for item in value]
     return value
+
+
+def split_chunks(events: Events) -> Iterator[Events]:
+    """Cut columns into chunk-sized ones: at most `CHUNK_EVENTS_MAX` events and `CHUNK_BYTES_MAX` bytes each."""
+    sizes = events.sizes
+    if len(sizes) <= CHUNK_EVENTS_MAX and len(events.bodies) <= CHUNK_BYTES_MAX:
+        yield events
+        return
+    start = total = 0
+    for index, size in enumerate(sizes):
+        if index - start == CHUNK_EVENTS_MAX or total + size > CHUNK_BYTES_MAX:
+            yield events.slice(start, index)
+            start, total = index, 0
+        total += size
+    yield events.slice(start, len(sizes))

@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, CODE_INDEX, CONSOLE_BYTES_MAX
+from sandbox.wire import CODE_INDEX, CONSOLE_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from engine.roles import Grants
     from sandbox.wire import Events, Handler
 
@@ -307,21 +305,6 @@ class Lease:
         """`CHUNK.INDEX`, of the chunk it was accepted in: never changes."""
         chunk = self.chunk
         return f"{chunk.origin_id or self.id}.{chunk.places[index] if chunk.places else index}"
-
-
-def split_chunks(events: Events) -> Iterator[Events]:
-    """Cut columns into chunk-sized ones: at most `CHUNK_EVENTS_MAX` events and `CHUNK_BYTES_MAX` bytes each."""
-    sizes = events.sizes
-    if len(sizes) <= CHUNK_EVENTS_MAX and len(events.bodies) <= CHUNK_BYTES_MAX:
-        yield events
-        return
-    start = total = 0
-    for index, size in enumerate(sizes):
-        if index - start == CHUNK_EVENTS_MAX or total + size > CHUNK_BYTES_MAX:
-            yield events.slice(start, index)
-            start, total = index, 0
-        total += size
-    yield events.slice(start, len(sizes))
 
 
 def code_name(number: int, names: tuple[str, ...] = tuple(CODE_INDEX)) -> str:

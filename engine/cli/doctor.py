@@ -10,8 +10,6 @@ from typing import Any, Final
 import click
 
 from engine.cli import output
-from engine.config import load
-from engine.daemon import examine_jail
 
 TRIED_WIDTH: Final = 64
 
@@ -21,6 +19,9 @@ TRIED_WIDTH: Final = 64
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 def doctor_command(config_path: Path | None, is_json: bool) -> int:
     """Try the jail on this host: each layer, what was tried, what the kernel answered. Needs no daemon."""
+    from engine.config import load  # noqa: PLC0415  `--help` needs none of the daemon
+    from engine.daemon import examine_jail  # noqa: PLC0415  as above
+
     layers = examine_jail(load(config_path, {}, os.environ))
     is_holding = all(layer["state"] == "holding" for layer in layers)
     if is_json:

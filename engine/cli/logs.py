@@ -8,7 +8,7 @@ import click
 
 from engine.cli import output, times
 from engine.client import Client
-from engine.model import OUTCOMES
+from sandbox.wire import OUTCOME_CODES
 
 LIMIT: Final = 100
 LIMIT_MAX: Final = 10_000
@@ -18,7 +18,7 @@ LIMIT_MAX: Final = 10_000
 @click.argument("name")
 @click.option("--follow", "-f", is_flag=True, help="Then show every attempt as it ends, successes too.")
 @click.option("--since", "since_ms", type=times.option, metavar="TIME", help="ISO 8601, or 15m, 2h, 3d ago.")
-@click.option("--code", type=click.Choice(tuple(OUTCOMES)), help="Only attempts that ended so.")
+@click.option("--code", type=click.Choice(OUTCOME_CODES), help="Only attempts that ended so.")
 @click.option(
     "--limit",
     type=click.IntRange(0, LIMIT_MAX),

@@ -11,9 +11,9 @@ import click
 from engine.cli import output, times
 from engine.client import Client
 from engine.errors import NotFound
-from engine.model import OUTCOMES, OVERFLOW
+from sandbox.wire import OUTCOME_CODES
 
-_CODES = (*OUTCOMES, OVERFLOW)
+_CODES = (*OUTCOME_CODES, "overflow")  # `engine.model` has the name, and takes longer than the command
 
 
 def _filters(command: Any) -> Any:

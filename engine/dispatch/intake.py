@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.dispatch import admission
 from engine.errors import EngineError, NotFound, Unavailable
+from engine.events import split_chunks
 from engine.journal.contract import Claim, Place, SharedClaim
-from engine.model import OVERFLOW, Chunk, split_chunks
+from engine.model import OVERFLOW, Chunk
 from engine.records.spans import DUPLICATES
 from sandbox.wire import CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, MIB, Events
 
