@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import random
+import resource
 import signal
 import tempfile
 from dataclasses import replace
@@ -246,6 +247,9 @@ def _checked(config: Config) -> Config:
 def run(config: Config, *, read: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
     """`engine serve`: until SIGTERM or SIGINT; a second one ends it at once. SIGHUP takes what `read` returns."""
     become_undumpable()
+    # Each client, worker and destination takes descriptors: as many as the system lets, whatever it gives at first.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

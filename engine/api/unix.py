@@ -9,7 +9,7 @@ import socket
 import stat
 from typing import TYPE_CHECKING, Final
 
-from engine.api.connection import Connection
+from engine.api.connection import CONNECTIONS_MAX, Connection
 from engine.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ class UnixServer:
             os.umask(before)
         os.chmod(path, self._mode)  # noqa: PTH101  the path as it was bound
         self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: Connection(self._core, self._people, self.connections), sock=listener, backlog=256
+            lambda: Connection(self._core, self._people, self.connections),
+            sock=listener,
+            backlog=CONNECTIONS_MAX,
         )
 
     def _remove_stale(self) -> None:

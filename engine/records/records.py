@@ -221,7 +221,9 @@ class Records:
         self._reads.append(Read(future, read))
         self._hand_over()
         try:
-            return await asyncio.wait_for(future, READ_TIMEOUT_S)
+            # Not `wait_for`, which before 3.12 forgets a cancellation that comes together with the answer.
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await future
         except TimeoutError:
             raise Unavailable(
                 f"the records did not answer within {READ_TIMEOUT_S:g} s",

@@ -137,7 +137,8 @@ class Zygote:
         self._stderr_task = loop.create_task(self._log_stderr())
         loop.add_reader(ours, self._readable)
         try:
-            return await asyncio.wait_for(self._hello, HELLO_S_MAX)
+            async with asyncio.timeout(HELLO_S_MAX):
+                return await self._hello
         except TimeoutError:
             self._end()
             raise Unavailable(

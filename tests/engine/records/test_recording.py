@@ -60,6 +60,22 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+def test_a_reader_that_leaves_just_when_it_is_answered_leaves(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with opened(tmp_path / "records.db", ManualClock()) as records:
+            records._hand_over = lambda: None  # type: ignore[method-assign]  # the test answers
+            reading = asyncio.ensure_future(records.today(1))
+            await asyncio.sleep(0)
+            (read,) = records._reads
+            records._reads.clear()
+            read.future.set_result({})
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+
+    asyncio.run(run())
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
