@@ -124,6 +124,10 @@ class Config:
         f"libraries that functions may import, of {', '.join(LIBRARIES)}; installed with `pip install '.[libraries]'`"
     )
     frame_ms: int = _int(20, 1, 1_000, "work that a worker is sent at a time")
+    commit_wait_us: int = _int(
+        0, 0, 100_000, "how long the journal waits for more events before it writes; 0 is not at all"
+    )
+    prefetch_chunks: int = _int(16, 1, 256, "chunks of a destination that are read from disk at a time")
     memory_queue_mib: int = _int(64, 1, 16_384, "events kept in memory; the rest waits on disk")
     retry_first_ms: int = _int(1_000, 10, 3_600_000, "about the pause before the first retry")
     retry_cap_ms: int = _int(900_000, 10, 86_400_000, "the longest pause between retries")
@@ -186,6 +190,7 @@ RELOADED: Final = frozenset(
         "suspend_after_s",
         "stop_after_s",
         "frame_ms",
+        "prefetch_chunks",
         "memory_queue_mib",
         "drain_timeout_s",
         "egress_allow",

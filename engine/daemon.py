@@ -98,6 +98,7 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
             size_max_mib=config.journal_size_max_mib or None,
             shelf_age_max_ms=config.shelf_days * 86_400_000,
             shelf_bytes_max=config.shelf_mib << 20,
+            commit_wait_us=config.commit_wait_us,
             dedupe_window_s=config.dedupe_hours * 3600,
             dedupe_bytes_max=config.dedupe_disk_mib << 20,
         )
@@ -159,7 +160,11 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
             people.peers = peers_of(config.peers)
             pool.options = _pool_options(config)
             egress.configure(options_of(config))
-            dispatcher.tune(frame_ms=config.frame_ms, memory_queue_mib=config.memory_queue_mib)
+            dispatcher.tune(
+                frame_ms=config.frame_ms,
+                memory_queue_mib=config.memory_queue_mib,
+                prefetch_chunks=config.prefetch_chunks,
+            )
 
         try:
             core.control.check_secrets()

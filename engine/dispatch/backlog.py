@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from engine.journal.contract import Journal
     from engine.model import Lease
 
-LEASE_CHUNKS: Final = 16
 LEASE_BYTES: Final = 2 * wire.MIB
 """Little at a time: the journal's thread reads it between two commits, and others' submits wait meanwhile."""
 LOOK_AGAIN_S: Final = 60.0
@@ -45,6 +44,8 @@ class Backlog:
     ) -> None:
         self.held_bytes = 0
         self.held_bytes_max = 64 * wire.MIB
+        self.lease_chunks = 16
+        """Read from disk at a time, and no more than `LEASE_BYTES`."""
         self.is_closed = False
         """Nothing more is leased."""
         self.on_ready: Callable[[Lane], None] = lambda _lane: None
@@ -144,17 +145,17 @@ class Backlog:
         self._tasks.spawn(self._lease(lane))
 
     async def _lease(self, lane: Lane) -> None:
-        turn = lane.backlog_turn
+        turn, asked = lane.backlog_turn, self.lease_chunks
         try:
             leases = await self._journal.lease(
-                lane.destination.id, self._clock.now_ms(), chunks_max=LEASE_CHUNKS, bytes_max=LEASE_BYTES
+                lane.destination.id, self._clock.now_ms(), chunks_max=asked, bytes_max=LEASE_BYTES
             )
             if lane.state not in WORKING:
                 self._journal.release(leases)
                 return
             for lease in leases:
                 self._queue(lane, lease, lane.waiters.pop(lease.id, []))
-            if len(leases) < LEASE_CHUNKS:
+            if len(leases) < asked:
                 due_ms = (await self._journal.next_due(lane.destination.id)).get(lane.destination.id)
                 if not self._journal.is_writable:
                     pass  # it answers nothing while outcomes are held: what is there is asked for again

@@ -102,10 +102,11 @@ class Dispatcher:
         """Memory that waiting and running events take."""
         return self._backlog.held_bytes
 
-    def tune(self, *, frame_ms: int, memory_queue_mib: int) -> None:
+    def tune(self, *, frame_ms: int, memory_queue_mib: int, prefetch_chunks: int) -> None:
         """Settings that may change while it runs."""
         self._assigner.frame_ms = frame_ms
         self._backlog.held_bytes_max = memory_queue_mib * MIB
+        self._backlog.lease_chunks = prefetch_chunks
 
     def on_version_compiled(self, call: Callable[[Destination, bytes, str], None]) -> None:
         """Call back with code that a worker compiled anew, and the policy it was compiled under."""

@@ -35,7 +35,7 @@ from engine.journal.looking import Query
 from engine.journal.replaying import replay_some
 from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
 from engine.journal.store import Store
-from engine.journal.writer import Writer
+from engine.journal.writer import Terms, Writer
 from engine.model import Lease
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class SqliteJournal:
         ids: DedupeIndex,
         *,
         clock: Clock,
-        shelf_age_max_ms: int,
-        shelf_bytes_max: int,
+        terms: Terms,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -86,8 +85,7 @@ class SqliteJournal:
             ids,
             clock=clock,
             answer=self._answer,
-            shelf_age_max_ms=shelf_age_max_ms,
-            shelf_bytes_max=shelf_bytes_max,
+            terms=terms,
         )
 
     @classmethod
@@ -102,6 +100,7 @@ class SqliteJournal:
         dedupe_window_s: int = DEDUPE_WINDOW_S,
         dedupe_bytes_max: int = DEDUPE_BYTES_MAX,
         reserve_bytes: int = RESERVE_BYTES,
+        commit_wait_us: int = 0,
     ) -> Self:
         """Open the journal at `path`, or make it. Blocks: ten million stored events take about a second.
 
@@ -114,6 +113,7 @@ class SqliteJournal:
             dedupe_window_s: For how long a message id is known.
             dedupe_bytes_max: About what known ids take on disk; a 32nd of it is taken of memory.
             reserve_bytes: Kept free for writing what ends when the disk is full.
+            commit_wait_us: How long a transaction waits for more before it is written.
 
         Raises:
             ConfigurationError: The file can't be opened, isn't a journal, or was written by a newer engine.
@@ -121,9 +121,7 @@ class SqliteJournal:
         """
         store = Store(Path(path), size_max_mib=size_max_mib, reserve_bytes=reserve_bytes)
         ids = DedupeIndex(store, window_s=dedupe_window_s, bytes_max=dedupe_bytes_max)
-        return cls(
-            store, ids, clock=clock, shelf_age_max_ms=shelf_age_max_ms, shelf_bytes_max=shelf_bytes_max
-        )
+        return cls(store, ids, clock=clock, terms=Terms(shelf_age_max_ms, shelf_bytes_max, commit_wait_us))
 
     # --- To the writer and back
 

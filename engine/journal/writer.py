@@ -3,8 +3,8 @@
     requests ─► queue ─► take all ─► one transaction ─► answers (one wake-up of the event loop)
                                   └► reads, in the order they were asked, after the commit ─► answers
 
-It never waits for company: what arrives during a commit is the next transaction, so that a lone request costs one
-fsync and a flood shares it. While the disk is full appends are refused at once; what ended is held, and tried again
+What arrives during a commit is the next transaction, so that a lone request costs one fsync and a flood shares it. It waits
+for company only where `commit_wait_us` says so, and never with somebody who reads. While the disk is full appends are refused at once; what ended is held, and tried again
 with each request and each second.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import apsw
 import structlog
@@ -48,6 +48,15 @@ RESTORE_PAUSE_S: Final = 0.001
 """Between the steps after a start, so that they leave the interpreter to others."""
 
 
+class Terms(NamedTuple):
+    """What the operator says of a journal."""
+
+    shelf_age_max_ms: int
+    shelf_bytes_max: int
+    commit_wait_us: int
+    """How long a transaction waits for more before it is written."""
+
+
 class Writer:
     """Owner of the thread, and through it of the store and the inventory."""
 
@@ -59,8 +68,7 @@ class Writer:
         *,
         clock: Clock,
         answer: Callable[[list[Answer]], None],
-        shelf_age_max_ms: int,
-        shelf_bytes_max: int,
+        terms: Terms,
     ) -> None:
         """`answer` is called in the writer's thread."""
         self._store = store
@@ -68,8 +76,8 @@ class Writer:
         self._ids = ids
         self._clock = clock
         self._answer = answer
-        self._shelf_age_max_ms = shelf_age_max_ms
-        self._shelf_bytes_max = shelf_bytes_max
+        self._terms = terms
+        self._commit_wait_s = terms.commit_wait_us / 1e6
         self._queue: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._held: list[Settle] = []
         self._discards: list[Discard] = []
@@ -123,12 +131,15 @@ class Writer:
         size = 0
         with contextlib.suppress(queue.Empty):
             batch.append(self._queue.get(timeout=self._pause_s()))
+            until = self._clock.monotonic() + self._commit_wait_s if self._commit_wait_s else 0.0
             while len(batch) < COMMIT_REQUESTS_MAX:
+                left_s = 0.0
                 if isinstance(batch[-1], Append | Settle):
                     size += batch[-1].writes.size_bytes
                     if size >= COMMIT_BYTES_MAX:
                         break
-                batch.append(self._queue.get_nowait())
+                    left_s = until - self._clock.monotonic() if until else 0.0
+                batch.append(self._queue.get(block=left_s > 0, timeout=max(0.0, left_s)))
         return batch
 
     def _pause_s(self) -> float:
@@ -303,10 +314,10 @@ class Writer:
 
     def _prune_some(self) -> None:
         now = self._clock.monotonic()
-        bytes_over = self._inventory.shelf_bytes - self._shelf_bytes_max
+        bytes_over = self._inventory.shelf_bytes - self._terms.shelf_bytes_max
         if now < self._prune_at and bytes_over <= 0 and not self._prune_again:
             return
-        before_ms = self._clock.now_ms() - self._shelf_age_max_ms
+        before_ms = self._clock.now_ms() - self._terms.shelf_age_max_ms
         rows_max, self._shelved = shelf.STEP_ROWS + 2 * self._shelved, 0
         ids, pruned = shelf.oldest(
             self._store.db, before_ms=before_ms, bytes_over=bytes_over, rows_max=rows_max

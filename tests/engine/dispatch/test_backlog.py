@@ -105,6 +105,19 @@ async def test_of_a_chunk_that_was_settled_in_part_only_the_rest_comes_back(benc
 
 
 @on_a_bench
+async def test_so_many_chunks_are_read_from_disk_at_a_time_as_the_operator_says(bench: Bench) -> None:
+    await bench.submit("a")
+    bench.backlog.held_bytes_max = bench.backlog.held_bytes
+    await bench.submit("b", "c", "d")
+    bench.backlog.held_bytes_max = 1 << 20
+    bench.backlog.lease_chunks = 2
+    await bench.wake()
+    assert bench.ready() == ["a0", "a1", "b0", "b1", "c0", "c1"]
+    await bench.wake()
+    assert bench.ready()[-2:] == ["d0", "d1"]
+
+
+@on_a_bench
 async def test_beyond_its_memory_what_is_new_queues_on_disk_behind_what_is_older(bench: Bench) -> None:
     await bench.submit("a")
     bench.backlog.held_bytes_max = bench.backlog.held_bytes

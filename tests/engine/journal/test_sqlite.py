@@ -111,6 +111,31 @@ def test_every_commit_reaches_the_disk_before_it_is_acknowledged(tmp_path: Path)
     asyncio.run(journal.close())
 
 
+def test_who_writes_waits_for_company_as_long_as_the_operator_says_and_a_reader_ends_the_wait(
+    tmp_path: Path,
+) -> None:
+    async def run(commit_wait_us: int) -> int:
+        clock = ManualClock()
+        path = tmp_path / f"{commit_wait_us}.db"
+        journal = SqliteJournal.open(path, clock=clock, commit_wait_us=commit_wait_us)
+        appends = []
+        for _ in range(3):
+            appends.append(asyncio.ensure_future(journal.append([make_chunk(clock, 1)])))
+            await asyncio.sleep(0)
+            while not journal._writer._queue.empty():  # noqa: ASYNC110  the writer is a thread, and tells nobody what it took
+                await asyncio.sleep(0.001)
+            if not commit_wait_us:
+                await asyncio.wait(appends)
+        await journal.next_due(1)
+        await asyncio.gather(*appends)
+        commits = journal._writer.commits
+        await journal.close()
+        return commits
+
+    assert asyncio.run(run(60_000_000)) == 1
+    assert asyncio.run(run(0)) == 3
+
+
 def test_nothing_is_left_in_the_file_of_what_was_settled_in_parts(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
 
