@@ -78,3 +78,4 @@ peers: $(STAMP) ## what the benchmark `peers` runs beside us: Celery, isolated-v
 
 bench-smoke: $(STAMP) ## each benchmark once and small: whether it works, and no figures
 	$(BIN)/python -m benchmarks --smoke
+	$(BIN)/python -m benchmarks.tuning --smoke

@@ -47,6 +47,8 @@ COMMANDS: Final = {
     "health": ("engine.cli.look", "Show which destinations are well; exit status 1 if one is failing."),
     "stats": ("engine.cli.look", "Show what the daemon has done."),
     "workers": ("engine.cli.look", "Show the worker processes."),
+    "bench": ("engine.cli.bench", "Measure a running daemon."),
+    "tune": ("engine.cli.bench", "Try settings on this machine, and say which are best."),
     "completion": ("engine.cli.completion", "Print shell completion for bash, zsh or fish."),
 }
 

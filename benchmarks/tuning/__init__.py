@@ -1,0 +1,1 @@
+"""Tries settings on this machine, and says which it would choose; `engine tune` runs it."""
