@@ -94,6 +94,10 @@ class Config:
     socket: str = _text("", "path of the Unix socket; engine.sock in the data directory")
     socket_mode: int = _int(0o600, 0o600, 0o777, "permissions of the socket, octal", base=8)
     http: str = _http()
+    metrics_open: bool = field(
+        default=False,
+        metadata={"meaning": "whoever reaches the HTTP port may read /metrics, without a token"},
+    )
     http_requests_per_s: int = _int(
         0,
         0,

@@ -153,6 +153,8 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
         people = People(registry.tokens, clock)
         server = UnixServer(core, people, Path(config.socket), config.socket_mode)
         gateway = GatewayProcess(config.http, _gateway_arguments(config)) if config.http else None
+        if gateway is not None:
+            core.overview.restarts["gateway"] = lambda: gateway.restarts
         flushing = loop.create_task(registry.keep_flushing())
 
         def apply(config: Config) -> None:
@@ -210,6 +212,7 @@ def _gateway_arguments(config: Config) -> list[str]:
         *("--requests-per-s", str(config.http_requests_per_s)),
         *("--log-format", config.log_format),
         *("--log-level", config.log_level),
+        *(["--metrics-open"] if config.metrics_open else []),
     ]
 
 

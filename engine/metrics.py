@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "engine_"
 DESTINATIONS_MAX: Final = 100
 """Destinations that have samples of their own: the first that there were. A removed one makes room for a new one."""
+REQUEST_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+"""Buckets of what a request of HTTP takes."""
 OTHER: Final = "other"
 """The label of all others together. A destination of that name is counted with them."""
 

@@ -7,6 +7,7 @@
 | `functions-read-only` | look at functions, their destinations and how they do; all, or those named |
 | `source-admin` | make and change sources; besides `functions-admin`: connect, deploy to, and remove destinations there are |
 | `ingest` | know write keys, and send events to sources |
+| `metrics` | read what is measured: what a scraper needs |
 | `payloads` | see what events hold, in whatever else may be looked at; of all functions, or those named |
 """
 
@@ -31,6 +32,7 @@ class Role(StrEnum):
     FUNCTIONS_READ_ONLY = "functions-read-only"
     SOURCE_ADMIN = "source-admin"
     INGEST = "ingest"
+    METRICS = "metrics"
     PAYLOADS = "payloads"
 
 
@@ -39,7 +41,8 @@ SCOPED: Final = frozenset({Role.FUNCTIONS_ADMIN, Role.FUNCTIONS_READ_ONLY, Role.
 INCLUDED: Final[Mapping[Role, tuple[Role, ...]]] = MappingProxyType(
     {
         Role.OWNER: tuple(Role),
-        Role.FUNCTIONS_ADMIN: (Role.FUNCTIONS_READ_ONLY,),
+        Role.FUNCTIONS_ADMIN: (Role.FUNCTIONS_READ_ONLY, Role.METRICS),
+        Role.FUNCTIONS_READ_ONLY: (Role.METRICS,),
         Role.SOURCE_ADMIN: (Role.INGEST,),
     }
 )

@@ -143,6 +143,12 @@ class People:
 
         return now
 
+    @staticmethod
+    def nobody(*, address: str, through: str) -> Asker:
+        """Who shows no token to a relay: nothing is given to everybody."""
+        stranger = Identity(Caller("nobody", f"{address} {through}"), NOTHING)
+        return lambda: stranger
+
     def _refused(self, address: str) -> Unauthenticated:
         wait_ms = self._tries.failed(place_of(address))
         if wait_ms:
@@ -156,7 +162,7 @@ class People:
 
     @staticmethod
     def as_relay(asker: Asker) -> Asker:
-        """Whoever passes on what others ask: by itself it may what `ingest` lets it, whatever else it was given.
+        """Whoever passes on what others ask: by itself it may what `RELAY` has, whatever else it was given.
 
         Raises `Forbidden` for whom that role wasn't given.
         """
@@ -185,5 +191,6 @@ def without_token(refusal: Forbidden) -> Unauthenticated:
     )
 
 
-RELAY: Final = Grants.parse([Role.INGEST])
+NOTHING: Final = Grants.parse([])
+RELAY: Final = Grants.parse([Role.INGEST, Role.METRICS])
 SHOW_ONE: Final = "an owner makes one: `engine token create NAME --role ROLE`"

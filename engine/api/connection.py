@@ -314,15 +314,7 @@ class Connection(asyncio.Protocol):
             )
             return
         try:
-            shown = (
-                own
-                if frame.token is None
-                else self._people.of_token(
-                    frame.token,
-                    address=frame.origin or "an unknown address",
-                    through=f"through a relay {self._place}",
-                )
-            )
+            shown = self._asker_of(frame, own)
             identity = shown()
             operation, request = parse(frame.operation, frame.arguments)
             rule = access.ACCESS[frame.operation]
@@ -339,6 +331,15 @@ class Connection(asyncio.Protocol):
         task = asyncio.get_running_loop().create_task(self._answer(frame, request, shown, identity))
         self._requests[frame.id] = task
         task.add_done_callback(lambda task: self._answered(frame.id, task))
+
+    def _asker_of(self, frame: frames.Call, own: Asker) -> Asker:
+        """Whose call it is: a relay's own has no origin, and one that it passes on without a token is nobody's."""
+        if frame.token is None and not frame.origin:
+            return own
+        address, through = frame.origin or "an unknown address", f"through a relay {self._place}"
+        if frame.token is None:
+            return self._people.nobody(address=address, through=through)
+        return self._people.of_token(frame.token, address=address, through=through)
 
     def _answered(self, request_id: int, task: asyncio.Task[None]) -> None:
         self._requests.pop(request_id, None)

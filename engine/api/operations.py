@@ -52,6 +52,12 @@ async def _ready(core: Core, _request: ask.Nothing) -> Any:
     return await core.overview.ready()
 
 
+async def _count_http(core: Core, request: ask.HttpCount) -> Any:
+    seconds = {name: (item.counts, item.sum) for name, item in request.seconds.items()}
+    core.overview.http.count(request.requests, seconds)
+    return {}
+
+
 async def _workers(core: Core, _request: ask.Nothing) -> Any:
     return core.workers()
 
@@ -95,6 +101,7 @@ CALLS: Final[dict[str, Call]] = {
     "stats": _stats,
     "metrics": _metrics,
     "ready": _ready,
+    "http.count": _count_http,
     "workers": _workers,
     "deliveries": _deliveries,
     "replay": _replay,

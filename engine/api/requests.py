@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from engine.filters.parsing import SOURCE_CHARS_MAX as FILTER_CHARS_MAX
+from engine.metrics import REQUEST_BOUNDS_S
+from engine.paths import LIMIT_OPTIONS
 from sandbox.wire import (
     BATCH_EVENTS_MAX,
     CLIENT_DEPTH_MAX,
@@ -39,7 +41,11 @@ def _nameable(name: str) -> str:
     return name
 
 
-Name: TypeAlias = Annotated[str, AfterValidator(_nameable)]
+Name: TypeAlias = Annotated[
+    str,
+    AfterValidator(_nameable),
+    WithJsonSchema({"type": "string", "pattern": r"^[^\x00-\x1f\x7f/]{1,120}$"}),
+]
 
 
 def _within_bytes(source: str) -> str:
@@ -69,6 +75,28 @@ Settings: TypeAlias = Annotated[dict[str, Any], BeforeValidator(_within_depth)]
 Filename: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+LimitValues: TypeAlias = Annotated[
+    dict[str, int],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"enum": [name for name, _ in LIMIT_OPTIONS]},
+            "additionalProperties": {"type": "integer"},
+        }
+    ),
+]
+Event: TypeAlias = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"type": "string", "enum": list(EVENT_TYPES)}},
+        }
+    ),
+]
+
+
 class Nothing(Request):
     """An operation without arguments."""
 
@@ -85,13 +113,18 @@ LOGS_MAX: Final = 10_000
 """Attempts of one call of `logs`."""
 
 
+_ID: Final = r"[0-9]{1,18}\.[0-9]{1,4}"
+
+
 def _identified(name: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,18}\.[0-9]{1,4}", name):
+    if not re.fullmatch(_ID, name):
         raise ValueError(f"a delivery is named CHUNK.INDEX, as in 17.3; not {name[:40]!r}")
     return name
 
 
-Id: TypeAlias = Annotated[str, AfterValidator(_identified)]
+Id: TypeAlias = Annotated[
+    str, AfterValidator(_identified), WithJsonSchema({"type": "string", "pattern": f"^{_ID}$"})
+]
 
 
 def _known(code: str) -> str:
@@ -100,7 +133,9 @@ def _known(code: str) -> str:
     return code
 
 
-Code: TypeAlias = Annotated[str, AfterValidator(_known)]
+Code: TypeAlias = Annotated[
+    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(OUTCOME_CODES)})
+]
 
 
 class Test(Request):
@@ -108,9 +143,9 @@ class Test(Request):
 
     source: Source
     filename: Filename = "function.py"
-    events: list[dict[str, Any]] = Field(min_length=1, max_length=BATCH_EVENTS_MAX)
+    events: list[Event] = Field(min_length=1, max_length=BATCH_EVENTS_MAX)
     settings: Settings = Field(default={})
-    limits: dict[str, int] = Field(default={})
+    limits: LimitValues = Field(default={})
     batch: bool = False
 
 
@@ -158,6 +193,26 @@ class Replay(Filtered):
     dry_run: bool = False
 
 
+class HttpSeconds(Request):
+    """How long requests took: a count for each of `metrics.REQUEST_BOUNDS_S`, and one for what lies beyond."""
+
+    counts: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=len(REQUEST_BOUNDS_S) + 1, max_length=len(REQUEST_BOUNDS_S) + 1
+    )
+    sum: float = Field(ge=0, allow_inf_nan=False)
+
+
+Endpoint: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9/{}._-]{1,60}$")]
+HttpStatus: TypeAlias = Annotated[str, Field(pattern=r"^[1-5][0-9][0-9]$")]
+
+
+class HttpCount(Request):
+    """What a gateway answered since it told the last time: endpoint → status → requests, endpoint → time."""
+
+    requests: dict[Endpoint, dict[HttpStatus, Annotated[int, Field(ge=0)]]] = Field(max_length=200)
+    seconds: dict[Endpoint, HttpSeconds] = Field(max_length=200)
+
+
 # --- The control plane
 
 _Names = Annotated[list[Name], Field(max_length=1_000)]
@@ -202,6 +257,7 @@ class FunctionSave(About, Named):
     schema_: list[Any] | None = Field(default=None, alias="schema")
     deploy: bool = False
     destinations: _Names | None = None
+    is_new: bool = False
 
 
 class FunctionUpdate(About, Named):
@@ -227,7 +283,7 @@ class Deploy(About, Named):
     source: Source
     filename: Filename = "function.py"
     settings: Settings = Field(default={})
-    limits: dict[str, int] = Field(default={})
+    limits: LimitValues = Field(default={})
     schema_: list[Any] | None = Field(default=None, alias="schema")
     filter: _Filter | None = None
     sources: _Names | None = None
@@ -240,7 +296,7 @@ class DestinationCreate(Named):
     function: Name
     version: int | None = None
     settings: Settings = Field(default={})
-    limits: dict[str, int] = Field(default={})
+    limits: LimitValues = Field(default={})
     filter: _Filter = ""
     sources: _Names = Field(default=[])
     enabled: bool = True
@@ -252,7 +308,7 @@ class DestinationUpdate(Named):
     version: int | None = None
     follow: bool = False
     settings: Settings = Field(default={})
-    limits: dict[str, int] = Field(default={})
+    limits: LimitValues = Field(default={})
     filter: _Filter | None = None
     sources: _Names | None = None
     enabled: bool | None = None

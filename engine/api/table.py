@@ -63,6 +63,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "stats": Operation(ask.Nothing),
     "metrics": Operation(ask.Nothing),
     "ready": Operation(ask.Nothing),
+    "http.count": Operation(ask.HttpCount),
     "workers": Operation(ask.Nothing),
     "deliveries": Operation(ask.Deliveries, is_stream=True),
     "replay": Operation(ask.Replay, is_stream=True),
@@ -79,8 +80,14 @@ def parse(name: str, arguments: dict[str, Any]) -> tuple[Operation, ask.Request]
     try:
         return operation, operation.request.model_validate(arguments)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors()[:10]
-        )
-        raise UsageError(f"{name}: {problems}", remedy="call it again with these arguments mended") from None
+        raise UsageError(
+            f"{name}: {problems_of(error)}", remedy="call it again with these arguments mended"
+        ) from None
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with the first arguments, each with its place."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors()[:10]
+    )

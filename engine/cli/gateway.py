@@ -25,16 +25,19 @@ from engine.paths import default_socket
     default=0,
     help="Requests a second of one source; 0 is no limit.",
 )
+@click.option("--metrics-open", is_flag=True, help="Whoever reaches the port may read /metrics.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON when it is ready.")
 @click.option("--parent-fd", type=int, hidden=True, help="Of the daemon that started it.")
 def gateway_command(
+    *,
     http: str,
     socket_path: str | None,
     is_json: bool,
     parent_fd: int | None,
     requests_per_s: int,
+    metrics_open: bool,
     **logging: str,
 ) -> None:
     """Serve HTTP for a daemon until SIGTERM."""
@@ -56,7 +59,7 @@ def gateway_command(
             output.as_json({"http": address, "socket": path, "pid": os.getpid()})
 
     try:
-        run(Options(http, path, requests_per_s), on_ready=ready, parent=parent_fd)
+        run(Options(http, path, requests_per_s, metrics_open), on_ready=ready, parent=parent_fd)
     except EngineError as error:
         tell({"code": error.code, "message": error.message, "remedy": error.remedy})
         raise

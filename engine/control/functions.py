@@ -75,13 +75,17 @@ class Functions:
         about: dict[str, str],
         deploy: bool = False,
         destinations: Sequence[str] | None = None,
+        is_new: bool = False,
     ) -> dict[str, Any]:
         """Keep the source as a version if it compiles and loads; with `deploy` also move destinations to it.
 
-        Raises `FunctionRefused` or `UsageError`; then nothing has changed.
+        Raises `FunctionRefused` or `UsageError`, with `is_new` `Conflict` if there is such a function; then nothing has
+        changed.
         """
         written = Code(source, filename, None if schema is None else parse_schema(schema))
         async with self.lock(name):
+            if is_new and self._registry.functions.get(name) is not None:
+                raise Conflict(f"there is a function named {name!r}", remedy="choose another name")
             loading = await self.try_out(source, filename)
             with self._registry.transaction():
                 version = self.keep(name, written, loading, about)
@@ -192,9 +196,12 @@ class Functions:
                 {
                     "name": function.name,
                     "display_name": function.display_name,
+                    "description": function.description,
+                    "logo_url": function.logo_url,
                     "latest": newest.number,
                     "deployed": function.deployed,
                     "destinations": len(running),
+                    "author": self.version(function, 1).author,
                     "created": iso(function.created_ms),
                 }
             )
@@ -204,6 +211,7 @@ class Functions:
         """One function with its versions, and the code of one: the newest unless `version` says otherwise."""
         function = self.get(name)
         shown = self.version(function, version)
+        deployed_ms = self._registry.functions.deployments(function)
         return {
             "name": name,
             "display_name": function.display_name,
@@ -215,7 +223,12 @@ class Functions:
                 for item in self._registry.destinations.of_function(function.id)
             },
             "versions": [
-                {"version": item.number, "author": item.author, "created": iso(item.created_ms)}
+                {
+                    "version": item.number,
+                    "author": item.author,
+                    "created": iso(item.created_ms),
+                    "deployed": iso(deployed_ms[item.number]) if item.number in deployed_ms else None,
+                }
                 for item in self._registry.functions.versions(function.id)
             ],
             "version": shown.number,

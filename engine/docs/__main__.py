@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.api.access import access_table
 from engine.config import LIMIT_NAMES, settings_table
 from engine.docs.equivalents import EQUIVALENTS
+from engine.gateway.refusals import STATUSES
+from engine.gateway.routes import PREFIX, ROUTES
 from engine.metrics import metrics_table
 from sandbox.wire import LIBRARIES
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 FILES: Final = {
     "functions.md": ("modules", "libraries", "equivalents", "limits"),
+    "http.md": ("routes", "statuses"),
     "operations.md": ("access", "metrics", "settings"),
 }
 """File → its generated tables."""
@@ -108,6 +111,24 @@ def _metrics() -> str:
     )
 
 
+def _routes() -> str:
+    return _table(
+        ("", "operation", "what it does"),
+        (
+            (
+                f"`{route.method} {PREFIX}{route.path}`",
+                f"`{route.operation}`{', stream' if route.is_stream else ''}",
+                route.meaning,
+            )
+            for route in ROUTES
+        ),
+    )
+
+
+def _statuses() -> str:
+    return _table(("status", "code"), ((str(status), _code(kind.code)) for kind, status in STATUSES.items()))
+
+
 def _access() -> str:
     return _table(
         ("operation", "role", "`source-admin`", "`payloads`"),
@@ -116,6 +137,8 @@ def _access() -> str:
 
 
 _TABLES: Final = {
+    "routes": _routes,
+    "statuses": _statuses,
     "access": _access,
     "equivalents": _equivalents,
     "libraries": _libraries,

@@ -27,8 +27,12 @@ from engine.errors import ConfigurationError
 from engine.gateway.app import Gateway
 from engine.gateway.asgi import Budget
 from engine.gateway.connection import CONNECTIONS_MAX, IDLE_S_MAX, SWEEP_S, Connection
+from engine.gateway.control import Control
 from engine.gateway.health import Health
 from engine.gateway.link import Link
+from engine.gateway.measuring import Requests
+from engine.gateway.metrics import Metrics
+from engine.gateway.public_api.api import PublicApi
 from engine.gateway.tracking.api import Tracking
 from engine.gateway.tracking.rates import Rates
 from engine.gateway.tracking.submitting import Submitter
@@ -38,6 +42,7 @@ from engine.undumpable import become_undumpable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.clock import Clock
     from engine.gateway.asgi import App
 
 log = structlog.get_logger()
@@ -61,6 +66,8 @@ class Options:
     """The daemon's."""
     requests_per_s: int
     """Of one source; 0 is no limit."""
+    metrics_open: bool
+    """Whoever reaches the port may read `/metrics`, without a token."""
 
 
 def listen(http: str) -> socket.socket:
@@ -148,20 +155,11 @@ async def serve(options: Options, *, on_ready: Callable[[str], None], stop: asyn
     listener = listen(options.http)
     keys, clock = WriteKeys(), SystemClock()
     async with Link(options.socket, keys.watch) as link:
-        tracking = Tracking(
-            Submitter(lambda: link.events),
-            keys,
-            Rates(options.requests_per_s, clock),
-            Budget(),
-            clock=clock,
-            new_id=lambda: str(uuid.uuid4()),
-        )
-        health = Health(lambda: keys.is_known)
-        server = Server(
-            Gateway({"v1": tracking, "livez": health, "readyz": health}),
-            listener,
-        )
+        requests = Requests()
+        apps = _apps(options, link, keys, requests=requests, clock=clock, stop=stop)
+        server = Server(Gateway(apps, requests, clock), listener)
         await server.start()
+        telling = asyncio.get_running_loop().create_task(requests.keep_telling(link))
         gc.collect()
         gc.freeze()
         http = format_address(*listener.getsockname()[:2])
@@ -172,6 +170,37 @@ async def serve(options: Options, *, on_ready: Callable[[str], None], stop: asyn
         on_ready(http)
         await stop.wait()
         await server.stop()
+        telling.cancel()
+        await requests.tell(link)
+
+
+def _apps(
+    options: Options,
+    link: Link,
+    keys: WriteKeys,
+    *,
+    requests: Requests,
+    clock: Clock,
+    stop: asyncio.Event,
+) -> dict[str, App]:
+    """The first part of a path → who answers."""
+    budget = Budget()
+
+    def new_id() -> str:
+        return str(uuid.uuid4())
+
+    submitter, rates = Submitter(lambda: link.events), Rates(options.requests_per_s, clock)
+    health = Health(link, knows_keys=lambda: keys.is_known, is_stopping=stop.is_set)
+    public = PublicApi(link, budget, clock=clock, new_id=new_id)
+    return {
+        "v1": Tracking(submitter, keys, rates, budget, clock=clock, new_id=new_id),
+        "api": Control(link, budget),
+        "functions": public,
+        "insert-function-instances": public,
+        "livez": health,
+        "readyz": health,
+        "metrics": Metrics(link, requests, is_open=options.metrics_open),
+    }
 
 
 def run(options: Options, *, on_ready: Callable[[str], None], parent: int | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.metrics import OTHER, Samples
 from engine.overview.destinations import Labels, Tally
+from engine.overview.http import HttpTally
 from engine.overview.memory import resident_bytes
 from engine.overview.readiness import Readiness
 from engine.workers import layers
@@ -17,6 +18,7 @@ from engine.workers.states import WorkerState
 from sandbox import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from engine.clock import Clock
@@ -55,6 +57,12 @@ class Overview:
         self._clock = clock
         self._started = clock.monotonic()
         self._labels = Labels()
+        self.http = HttpTally()
+        self.restarts: dict[str, Callable[[], int]] = {
+            "zygote": lambda: pool.zygote_deaths,
+            "egress": lambda: egress.restarts,
+        }
+        """Process → how often it died and was started again."""
         self._readiness = Readiness(
             journal=journal, intake=intake, pool=pool, egress=egress, clock=clock, data_dir=data_dir
         )
@@ -114,6 +122,7 @@ class Overview:
         await self._measure_processes(samples)
         for check in await self._readiness.checks():
             samples.add("ready", int(check.is_ok), check.name)
+        self.http.report(samples)
         samples.add("uptime_seconds", round(self.uptime_s, 3))
         samples.add("info", 1, metadata.version("engine"))
         return samples.by_name
@@ -170,8 +179,8 @@ class Overview:
             samples.add("worker_exits_total", count, reason)
         samples.add("workers_recycled_total", self._pool.recycled)
         samples.add("zygotes_replaced_total", self._pool.zygotes_replaced)
-        samples.add("restarts_total", self._pool.zygote_deaths, "zygote")
-        samples.add("restarts_total", self._egress.restarts, "egress")
+        for process, restarts in self.restarts.items():
+            samples.add("restarts_total", restarts(), process)
         rows = self._pool.describe()
         sizes = await asyncio.to_thread(resident_bytes, {int(str(row["pid"])) for row in rows})
         sizes["workers"] = round(sum(float(str(row["used_mib"])) for row in rows) * wire.MIB)

@@ -127,6 +127,14 @@ class Functions:
     def set_deployed(self, function: Function, number: int) -> None:
         """What destinations run that aren't pinned, from now on. The caller moves them in the same transaction."""
         self._db.execute("UPDATE function SET deployed = ? WHERE id = ?", (number, function.id))
+        self._db.execute(
+            "INSERT OR REPLACE INTO deployment VALUES(?, ?, ?)", (function.id, number, self._clock.now_ms())
+        )
+
+    def deployments(self, function: Function) -> dict[int, int]:
+        """Version → when it was deployed last (ms since the epoch); those that were."""
+        rows = self._db.execute("SELECT version, at_ms FROM deployment WHERE function_id = ?", (function.id,))
+        return {int(number): int(at_ms) for number, at_ms in rows}
 
     def remove(self, function: Function) -> None:
         """Forget it and its versions; the caller has seen that no destination needs them."""

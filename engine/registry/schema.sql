@@ -30,6 +30,15 @@ CREATE TABLE version (
 CREATE TRIGGER version_never_changes BEFORE UPDATE OF function_id, number, source, filename, settings, handlers, created_ms, author
 ON version BEGIN SELECT RAISE(ABORT, 'a version never changes'); END;
 
+-- When a version became, for the last time, what destinations run that aren't pinned.
+CREATE TABLE deployment (
+  function_id INTEGER NOT NULL,
+  version     INTEGER NOT NULL,
+  at_ms       INTEGER NOT NULL,
+  PRIMARY KEY (function_id, version),
+  FOREIGN KEY (function_id, version) REFERENCES version (function_id, number) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE destination (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the journal's rows name it
   name        TEXT NOT NULL UNIQUE,

@@ -113,7 +113,8 @@ def show(name: str, version: int | None, is_json: bool) -> None:
     code, versions = shown.pop("code"), shown.pop("versions")
     schema, handlers = shown.pop("settings"), shown.pop("handlers")
     output.shown(shown, is_json=False)
-    output.table(versions, ["version", "author", "created"])
+    rows = [{**row, "deployed": row["deployed"] or "-"} for row in versions]
+    output.table(rows, ["version", "author", "created", "deployed"])
     if schema:
         output.table(schema, ["name", "label", "type", "required", "sensitive", "description"])
     output.handlers(handlers)

@@ -33,6 +33,7 @@ COLUMNS = {
     "source": ["source-admin"],
     "source+payloads": ["source-admin", "payloads"],
     "ingest": ["ingest"],
+    "metrics": ["metrics"],
     "payloads": ["payloads"],
 }
 ADMINS = {"owner", "admin", "admin-shop", "admin-crm", "admin-shop+source"}
@@ -58,8 +59,9 @@ TABLE: list[tuple[str, dict[str, Any], set[str]]] = [
     ("pause", {"name": "orders"}, ADMINS_OF_SHOP),
     ("resume", {"name": "orders"}, ADMINS_OF_SHOP),
     ("stats", {}, {"owner", "admin", "read"}),
-    ("metrics", {}, {"owner", "admin", "read"}),
+    ("metrics", {}, {"owner", "admin", "read", "metrics"}),
     ("ready", {}, SOURCE_ADMINS | {"ingest"}),
+    ("http.count", {"requests": {}, "seconds": {}}, SOURCE_ADMINS | {"ingest"}),
     ("workers", {}, READERS),
     ("deliveries", {"name": "orders"}, READERS_OF_SHOP),
     ("replay", {"name": "orders"}, ADMINS_OF_SHOP),
@@ -196,13 +198,24 @@ def test_a_call_that_is_passed_on_may_what_its_token_may_and_no_more(relay: Clie
         assert is_let_through(inbox[0]) == (column in allowed), (operation, arguments)
 
 
+OF_A_RELAY = {"source.keys", "ready", "metrics", "http.count"}
+
+
 def test_a_relay_by_itself_knows_write_keys_and_sends_events_to_sources(relay: Client) -> None:
     for number, (operation, arguments, _) in enumerate(TABLE, 1):
         inbox: list[wire.Frame] = []
-        ask(relay, pack_call(number, operation, arguments, OnBehalf(None, "10.0.0.1")), number, inbox)
-        assert is_let_through(inbox[0]) == (operation in {"source.keys", "ready"})
+        ask(relay, pack_call(number, operation, arguments), number, inbox)
+        assert is_let_through(inbox[0]) == (operation in OF_A_RELAY)
     for name, flags, _ in SUBMITS:
         assert may_submit(relay, name, flags) == (flags == frames.SUBMIT_TO_SOURCE)
+
+
+def test_a_call_that_is_passed_on_without_a_token_may_nothing(relay: Client) -> None:
+    for number, (operation, arguments, _) in enumerate(TABLE, 1):
+        inbox: list[wire.Frame] = []
+        ask(relay, pack_call(number, operation, arguments, OnBehalf(None, "10.0.0.1")), number, inbox)
+        assert isinstance(inbox[0], frames.Error)
+        assert inbox[0].code == "unauthenticated", operation
 
 
 def test_who_shows_a_relay_no_token_is_told_which_role_one_needs(relay: Client) -> None:
