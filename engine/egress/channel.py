@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
+import traceback
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -172,6 +173,10 @@ class Channel:
         except fetching.Failure as failure:
             trace.error, trace.message = failure.code, str(failure)
             self._write(fetch_wire.Failed(frame.id, failure.code, str(failure)))
+        except Exception as error:  # noqa: BLE001  a mistake of ours: the worker is told, and so is the log
+            trace.error, trace.message = "connection", f"the egress made a mistake: {type(error).__name__}"
+            traceback.print_exc()
+            self._write(fetch_wire.Failed(frame.id, trace.error, trace.message))
         except asyncio.CancelledError:
             trace.error, trace.message = "cancelled", "nobody waited for it any more"
         finally:

@@ -30,6 +30,8 @@ FRAMING_BYTES_MAX: Final = 2 * HEADER_BYTES_MAX
 """That may come without a byte of body: status lines, headers, lengths of chunks and what stands beside them, trailers."""
 UNREAD_BYTES_MAX: Final = 256 * KIB
 """Of a body; beyond it nothing is read from the connection."""
+READ_BYTES: Final = 64 * KIB
+"""A body that comes byte by byte wakes nobody before so much of it is there, or all."""
 JOINED_BYTES_MAX: Final = 64 * KIB
 """A longer request's body isn't copied to stand behind its head."""
 
@@ -42,7 +44,8 @@ class Connection(asyncio.Protocol):
         self.key = key
         self.rules = rules
         self.idle_since = 0.0
-        self.is_open = False
+        self.is_made = False
+        """It was connected; `ended` is called when it isn't any more."""
         self.is_used = False
         """It has carried a response before."""
         self.status = 0
@@ -64,12 +67,11 @@ class Connection(asyncio.Protocol):
     def _clear(self) -> None:
         self.status, self.headers = 0, []
         self._is_expecting = True
-        self._is_for_head = False
+        self._is_for_head = self._is_reading = False
         self._is_head_there = self._is_complete = self._is_kept = False
         self._header_bytes = self._framing_bytes = 0
         self._error: Exception | None = None
-        self._pieces: list[bytes] = []
-        self._unread_bytes = 0
+        self._body = bytearray()
         self._is_paused = False
 
     # --- For whoever fetches
@@ -83,19 +85,31 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
-        while not self._is_head_there:
+        while not self._is_there:
             await self._more()
 
     async def read(self) -> tuple[bytes, bool]:
-        """What has come of the body since the last time, and whether that was the end of it. Raises as `send`."""
-        while not self._pieces and not self._is_complete:
+        """The rest of the body, or of what is long the next `READ_BYTES` at least; and whether that was the end. Raises as `send`."""
+        self._is_reading = True
+        while not self._is_there:
             await self._more()
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces, self._unread_bytes = [], 0
-        if self._is_paused and self._transport is not None:
+        data, self._body = bytes(self._body), bytearray()
+        if self._is_paused and self.is_open and self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
         return data, self._is_complete
+
+    @property
+    def _is_there(self) -> bool:
+        """What is waited for: the head; then so much of the body that it is worth waking somebody."""
+        if not self._is_reading:
+            return self._is_head_there
+        return self._is_complete or len(self._body) >= READ_BYTES
+
+    @property
+    def is_open(self) -> bool:
+        """It can be written to."""
+        return self._transport is not None and not self._transport.is_closing()
 
     @property
     def has_answered(self) -> bool:
@@ -109,7 +123,7 @@ class Connection(asyncio.Protocol):
             self.is_open
             and self._is_complete
             and self._is_kept
-            and not self._unread_bytes
+            and not self._body
             and transport is not None
             and not transport.get_write_buffer_size()  # a server that answered before it had read all
         )
@@ -128,7 +142,7 @@ class Connection(asyncio.Protocol):
                 await self._waiter
             finally:
                 self._waiter = None
-        if self._error is not None and not self._pieces:
+        if self._error is not None and not self._is_there:
             raise self._error
 
     def _wake(self) -> None:
@@ -144,7 +158,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is connected, and if it is to be, encrypted."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, and says it isn't
-        self.is_open = True
+        self.is_made = True
 
     def data_received(self, data: bytes) -> None:
         """Parse it; whoever waits is woken once for all of it."""
@@ -163,12 +177,11 @@ class Connection(asyncio.Protocol):
             self._is_kept = False
         if self._framing_bytes > FRAMING_BYTES_MAX and not self._is_complete:
             self._fail(_headers_too_large())
-        if self._is_head_there or self._error is not None:
+        if self._is_there or self._error is not None:
             self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is closed, by whomever."""
-        self.is_open = False
         if self._is_expecting and not self._is_complete:
             if self._is_head_there and self._ends_with_connection() and error is None and self._error is None:
                 self._is_complete = True
@@ -220,9 +233,9 @@ class Connection(asyncio.Protocol):
         if self._is_complete:
             return
         self._framing_bytes = 1
-        self._pieces.append(data)
-        self._unread_bytes += len(data)
-        if self._unread_bytes > UNREAD_BYTES_MAX and not self._is_paused and self._transport is not None:
+        self._body += data
+        if len(self._body) > UNREAD_BYTES_MAX and not self._is_paused and self.is_open:
+            assert self._transport is not None
             self._is_paused = True
             self._transport.pause_reading()
 

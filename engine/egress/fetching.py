@@ -188,16 +188,15 @@ async def _pass_on(connection: Connection, step: Step, trace: Trace, sink: Sink)
     if decoder.is_decoding:
         headers = [pair for pair in headers if pair[0].lower() not in _OF_CODED]
     head: Head | None = Head(connection.status, step.target.url, headers)
-    held, is_end = b"", False
+    held, is_end = bytearray(), False
     while not is_end:
         received, is_end = await connection.read()
         for piece in decoder.feed(received):
-            # One piece is held back, so that the last one is known to be the last.
-            if held:
-                await sink.piece(head, held, is_last=False)
-                head = None
-            held = piece
-    await sink.piece(head, held, is_last=True)
+            if len(held) + len(piece) > fetch_wire.PIECE_BYTES_MAX:
+                await sink.piece(head, bytes(held), is_last=False)
+                head, held = None, bytearray()
+            held += piece
+    await sink.piece(head, bytes(held), is_last=True)
 
 
 _HIDDEN: Final = rules.OURS - {"content-length"}

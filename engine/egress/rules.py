@@ -74,17 +74,13 @@ class Target(NamedTuple):
     """Path and query, ASCII; begins with a slash."""
     address: Address | None
     """Of a host that is a literal."""
+    authority: str
+    """What `Host` says: host, and port if it isn't the scheme's own."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
         """What credentials belong to."""
         return self.scheme, self.host, self.port
-
-    @property
-    def authority(self) -> str:
-        """What `Host` says: host, and port if it isn't the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -105,16 +101,16 @@ def parse_target(url: str) -> Target:
     if match is None:
         raise Refused("the URL is no absolute URL; write https://host/path", "invalid")
     scheme, authority, path, query = match.groups()
-    host, number, address = _origin(scheme.lower(), authority)
+    host, number, address, authority = _origin(scheme.lower(), authority)
     rest = (path if path.startswith("/") else "/") + (query or "")
-    return Target(
-        scheme.lower(), host, number, _NOT_ASCII.sub(lambda found: quote(found.group()), rest), address
-    )
+    if not rest.isascii():
+        rest = _NOT_ASCII.sub(lambda found: quote(found.group()), rest)
+    return Target(scheme.lower(), host, number, rest, address, authority)
 
 
 @functools.lru_cache(maxsize=ORIGINS_KEPT)
-def _origin(scheme: str, authority: str) -> tuple[str, int, Address | None]:
-    """Host, port, and the address of a literal. Functions call few origins, and those again and again."""
+def _origin(scheme: str, authority: str) -> tuple[str, int, Address | None, str]:
+    """Host, port, the address of a literal, and the authority in its one spelling. Functions call few origins, and those again and again."""
     if scheme not in DEFAULT_PORTS:
         raise Refused(f"{scheme}: URLs can't be fetched; only http and https can")
     if "@" in authority:
@@ -127,7 +123,8 @@ def _origin(scheme: str, authority: str) -> tuple[str, int, Address | None]:
     number = DEFAULT_PORTS[scheme] if port is None else int(port)
     if not 0 < number < 65_536:
         raise Refused(f"there is no port {number}", "invalid")
-    return host, number, address
+    place = f"[{host}]" if ":" in host else host
+    return host, number, address, place if number == DEFAULT_PORTS[scheme] else f"{place}:{number}"
 
 
 def _host(text: str) -> tuple[str, Address | None]:
@@ -171,10 +168,11 @@ def check_headers(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers to send, without those that are ours to say. Raises `Refused` on what is no header, or too much."""
     if len(headers) > HEADERS_MAX:
         raise Refused(f"more than {HEADERS_MAX} headers", "invalid")
-    if sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES_MAX:
-        raise Refused(f"the headers are longer than {HEADER_BYTES_MAX} bytes together", "invalid")
-    kept = []
+    kept, size = [], 0
     for name, value in headers:
+        size += len(name) + len(value)
+        if size > HEADER_BYTES_MAX:
+            raise Refused(f"the headers are longer than {HEADER_BYTES_MAX} bytes together", "invalid")
         if not _TOKEN.fullmatch(name):
             raise Refused(f"{name[:40]!r} is no header's name", "invalid")
         if not _VALUE.fullmatch(value):
@@ -285,7 +283,7 @@ class Rules:
     def check_target(self, target: Target) -> None:
         """Before anything is resolved. Raises `Refused`."""
         host, port = target.host, target.port
-        if any(entry.is_of_host(host) and entry.is_of_port(port, None) for entry in self.deny):
+        if self.deny and any(entry.is_of_host(host) and entry.is_of_port(port, None) for entry in self.deny):
             raise Refused(f"{host} is on the operator's deny-list")
         if port in _WEB_PORTS:
             pass
@@ -300,7 +298,7 @@ class Rules:
     def check_address(self, target: Target, address: Address) -> None:
         """Of each address that the host has, and of that which is connected to. Raises `Refused`."""
         host, port = target.host, target.port
-        if any(entry.holds(address) and entry.is_of_port(port, None) for entry in self.deny):
+        if self.deny and any(entry.holds(address) and entry.is_of_port(port, None) for entry in self.deny):
             raise Refused(f"{_named(host, address)} is on the operator's deny-list")
         if any(
             (entry.is_of_host(host) or entry.holds(address)) and entry.is_of_port(port, _WEB_PORTS)

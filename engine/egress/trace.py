@@ -100,15 +100,16 @@ class Ring:
     """The last traces of a channel, `RING_BYTES_MAX` of them at most."""
 
     def __init__(self, bytes_max: int = RING_BYTES_MAX) -> None:
-        self._traces: deque[tuple[float, Trace]] = deque()
-        """With the time at which each was kept, seconds of `time.monotonic`."""
+        self._traces: deque[tuple[float, int, Trace]] = deque()
+        """When each was kept (seconds of `time.monotonic`), and what it weighs."""
         self._bytes = 0
         self._bytes_max = bytes_max
 
     def add(self, trace: Trace) -> None:
         """Keep it; the oldest make room."""
-        self._traces.append((time.monotonic(), trace))
-        self._bytes += trace.size
+        size = trace.size
+        self._traces.append((time.monotonic(), size, trace))
+        self._bytes += size
         while self._bytes > self._bytes_max and len(self._traces) > 1:
             self._drop_oldest()
 
@@ -118,8 +119,8 @@ class Ring:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        self._bytes -= self._traces.popleft()[1].size
+        self._bytes -= self._traces.popleft()[1]
 
     def of(self, invocations: frozenset[int]) -> list[Trace]:
         """Those of some invocations, oldest first."""
-        return [trace for _, trace in self._traces if trace.invocation in invocations]
+        return [trace for _, _, trace in self._traces if trace.invocation in invocations]

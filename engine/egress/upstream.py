@@ -134,7 +134,7 @@ class Pool:
             finally:
                 trace.connect_ms += (time.perf_counter() - resolved) * 1000
         except BaseException:
-            if connection.is_open:
+            if connection.is_made:
                 connection.close()
             else:
                 self._left()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
+import pickle
 import random
 import socket
 import ssl
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pytest
+import uvloop
 from upstreams import Request, Server, reply
 
 from engine.egress import channel as channels
@@ -105,7 +108,7 @@ def run(test: Callable[[Worker], Awaitable[None]], **options: Any) -> None:
         async with worker(**options) as own:
             await test(own)
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 # --- An honest worker
@@ -208,7 +211,7 @@ def test_a_worker_that_is_gone_ends_what_it_had_under_way(server: Server) -> Non
         assert own.violations == [""]
         await own.table.close()
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_mocks_answer_instead_of_the_network() -> None:
@@ -264,6 +267,37 @@ def test_mocks_are_redirected_as_real_answers_are() -> None:
         assert [trace["redirects"] for _, trace in own.channel.traces(frozenset({1}))] == [0, 1, 6, 0]
 
     run(test, mocks=mocks)
+
+
+def test_a_channel_that_is_idle_again_holds_next_to_nothing(server: Server) -> None:
+    # As many as there are bound workers, so that this times 10,000 is what many destinations leave.
+    async def test(own: Worker) -> None:
+        own.fetch(1, server.url("/ok"), body=b"x" * 10_000)
+        assert (await own.next()).is_last
+        await own.until(lambda: not own.channel._tasks)
+        own.channel.ring.forget(math.inf)
+        held = [own.channel._frames, own.channel._unsent, own.channel._counts, own.channel.ring]
+        assert sum(len(pickle.dumps(item)) for item in held) < 2_000
+        assert own.channel._held_bytes == own.channel._unsent_bytes == 0
+
+    run(test)
+
+
+def test_a_mistake_of_the_egress_is_a_failure_and_not_silence(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def wrong(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(channels.fetching, "perform", wrong)
+
+    async def test(own: Worker) -> None:
+        own.fetch(1, server.url("/ok"))
+        failed = await own.next()
+        assert (failed.code, "ZeroDivisionError" in failed.message) == ("connection", True)
+
+    run(test)
+    assert "ZeroDivisionError: oh" in capsys.readouterr().err
 
 
 # --- A captured worker

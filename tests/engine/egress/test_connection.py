@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 from running import wait_until
 from test_fetching import code, run
 from upstreams import Request, Server, reply, silent_port
@@ -156,7 +157,7 @@ def test_an_answer_that_is_not_taken_is_not_read(server: Server) -> None:
         taken = await table.pool.take(destination, target, trace)
         await taken.send(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n", b"")
         await until(lambda: taken._is_paused)
-        held = taken._unread_bytes
+        held = len(taken._body)
         read, is_end = 0, False
         while not is_end:
             data, is_end = await taken.read()
@@ -166,9 +167,22 @@ def test_an_answer_that_is_not_taken_is_not_read(server: Server) -> None:
         return held, read
 
     server.answers["/much"] = reply(bytes(4_000_000))
-    held, read = asyncio.run(main())
+    held, read = uvloop.run(main())
     assert held < 2 * connection.UNREAD_BYTES_MAX
     assert read == 4_000_000
+
+
+def test_a_body_that_comes_byte_by_byte_is_handed_on_in_one_piece(server: Server) -> None:
+    async def drip(_request: Request, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(CHUNKED)
+        for _ in range(100):
+            writer.write(b"1\r\na\r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
+        return b"0\r\n\r\n"
+
+    outcome, _ = opened_by(server, "/drip", drip)
+    assert (outcome.body, outcome.pieces) == (b"a" * 100, 1)
 
 
 # --- Used again, or not
@@ -227,7 +241,7 @@ def test_a_connection_is_its_destinations_its_origins_and_its_rules_own(server: 
         await table.close()
         return opened
 
-    assert asyncio.run(main()) == [1, 0, 1, 1, 1, 0]
+    assert uvloop.run(main()) == [1, 0, 1, 1, 1, 0]
 
 
 @pytest.mark.parametrize(("method", "is_repeated"), [("GET", True), ("PUT", True), ("POST", False)])
@@ -256,7 +270,7 @@ def test_a_kept_connection_that_is_closed_under_a_request_is_replaced_if_that_ma
             await table.close()
         return ""
 
-    assert asyncio.run(main()) == ("" if is_repeated else "connection")
+    assert uvloop.run(main()) == ("" if is_repeated else "connection")
     assert len(set(seen)) == (2 if is_repeated else 1)
 
 
@@ -281,7 +295,7 @@ def test_what_is_idle_for_long_or_talks_unasked_is_closed(server: Server) -> Non
         server._loop.call_soon_threadsafe(writers[-1].write, reply(b"unasked"))
         await until(lambda: not table.pool.open)
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_calls_come_from_the_address_that_the_operator_chose(server: Server) -> None:
@@ -306,7 +320,7 @@ def test_calls_come_from_the_address_that_the_operator_chose(server: Server) -> 
             await table.close()
         return ""
 
-    assert asyncio.run(main()) == "connection"
+    assert uvloop.run(main()) == "connection"
     assert peers == ["127.0.0.7"]
 
 
@@ -327,7 +341,7 @@ def test_a_request_that_is_given_up_takes_its_connection_with_it(server: Server)
         await table.close()
         return trace.status == 200 and table.pool.open == 0
 
-    assert asyncio.run(main())
+    assert uvloop.run(main())
 
 
 def test_descriptors_are_given_back_whatever_happens(server: Server) -> None:
@@ -351,9 +365,9 @@ def test_descriptors_are_given_back_whatever_happens(server: Server) -> None:
         await table.close()
         return codes
 
-    assert asyncio.run(main()) == ["connection", "timeout"] * 2
+    assert uvloop.run(main()) == ["connection", "timeout"] * 2
     before = descriptors()
-    asyncio.run(main())
+    uvloop.run(main())
     wait_until(lambda: descriptors() <= before)  # the server's are of this process, too
 
 

@@ -11,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 from upstreams import Request, Server, certificates, reply, silent_port
 
 from engine.egress import fetching, upstream
@@ -87,7 +88,7 @@ def run(
         await table.close()
         return outcome
 
-    return asyncio.run(main())
+    return uvloop.run(main())
 
 
 def code(outcome: Outcome) -> str:
@@ -489,7 +490,7 @@ def test_many_destinations_leave_a_bounded_number_of_connections(
         await fetching.perform(frame, [], destination, Trace(1, 0, "", "", [], b"", 0), Outcome())
         destination.counter.take()
 
-    most, kept, known = asyncio.run(main())
+    most, kept, known = uvloop.run(main())
     assert 0 < kept <= 100
     assert most <= 200
     assert known == 0
@@ -523,5 +524,5 @@ def test_a_destination_has_a_bounded_number_of_requests_under_way(server: Server
         assert all(outcome.body == b"ok" for outcome in outcomes)
         await table.close()
 
-    asyncio.run(main())
+    uvloop.run(main())
     assert under_way[1] <= 64
