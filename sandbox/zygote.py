@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
-import gc
 import mmap
 import os
 import select
@@ -29,9 +28,8 @@ from sandbox import jail, kernel, modules, probe, wire
 from sandbox.compiler import POLICY_KEY
 from sandbox.worker.eventloop import WorkerLoop
 from sandbox.worker.loop import Worker
-from sandbox.worker.packing import fill_holes
 from sandbox.worker.pipe import Pipe
-from sandbox.worker.rehearsal import rehearse
+from sandbox.worker.rehearsal import prepare
 from sandbox.worker.ticker import Ticker
 
 MESSAGE_BYTES_MAX: Final = 4096
@@ -58,10 +56,7 @@ class Zygote:
         self._ticker.install()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         asyncio.set_event_loop(self._loop)
-        rehearse(self._ticker)
-        gc.collect()
-        fill_holes()
-        gc.freeze()
+        prepare(self._ticker)
         rows = probe.run(self._room)
         self._send(["hello", POLICY_KEY, rows])
         if any(row.state == "broken" for row in rows):

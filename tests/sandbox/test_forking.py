@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from sandbox import kernel
+from sandbox.worker.packing import renew_code
 
 PAGES_OF_NEW_OBJECTS = """
 import gc, sandbox.modules
@@ -40,3 +41,13 @@ def test_a_fork_is_a_process_of_its_own() -> None:
 
 def test_what_is_allocated_once_the_holes_are_filled_lies_together() -> None:
     assert pages_of_new_objects(fills=True) < pages_of_new_objects(fills=False) * 3 / 4
+
+
+def test_code_that_is_renewed_runs_as_before() -> None:
+    def before() -> int:
+        return sum(n for n in range(4))
+
+    old = before.__code__
+    renew_code({old})
+    assert before.__code__ is not old
+    assert before() == 6
