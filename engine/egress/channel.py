@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import time
 import traceback
 from collections import OrderedDict, deque
@@ -175,7 +176,8 @@ class Channel:
             self._write(fetch_wire.Failed(frame.id, failure.code, str(failure)))
         except Exception as error:  # noqa: BLE001  a mistake of ours: the worker is told, and so is the log
             trace.error, trace.message = "connection", f"the egress made a mistake: {type(error).__name__}"
-            traceback.print_exc()
+            # Where, and not what: a message may quote what was fetched.
+            sys.stderr.write("".join((*traceback.format_tb(error.__traceback__), trace.message, "\n")))
             self._write(fetch_wire.Failed(frame.id, trace.error, trace.message))
         except asyncio.CancelledError:
             trace.error, trace.message = "cancelled", "nobody waited for it any more"

@@ -61,7 +61,6 @@ class Launcher:
         self._is_gone = False
         self._forked: deque[Process] = deque()
         """Those whose pidfds haven't come yet."""
-        self._loop.add_reader(ours, self._readable)
 
     @classmethod
     async def start(cls, ca_file: str) -> Launcher:
@@ -86,10 +85,19 @@ class Launcher:
                 start_new_session=True,
                 cwd="/",
             )
-        if not await asyncio.get_running_loop().sock_recv(ours, LAUNCHER_MESSAGE_BYTES):
-            ours.close()
+        launcher = cls(ours, process)
+        try:
+            is_ready = await launcher._loop.sock_recv(ours, LAUNCHER_MESSAGE_BYTES)
+            if not is_ready:
+                await launcher._stderr  # what it printed says why
+        except BaseException:
+            await launcher.stop()
+            raise
+        if not is_ready:
+            await launcher.stop()
             raise OSError("it ended while it started")
-        return cls(ours, process)
+        launcher._loop.add_reader(ours, launcher._readable)
+        return launcher
 
     @property
     def is_gone(self) -> bool:
@@ -161,7 +169,12 @@ class Process:
     @property
     def is_started(self) -> bool:
         """It takes channels."""
-        return self.started.done() and self._socket is not None
+        return self.started.done() and not self.started.cancelled() and self._socket is not None
+
+    @property
+    def is_forked(self) -> bool:
+        """The launcher has done its part."""
+        return self._pidfd >= 0
 
     def send(self, frame: Frame, fds: tuple[int, ...] = ()) -> None:
         """Queue a frame; descriptors go with its first byte, and are closed here."""

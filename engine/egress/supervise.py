@@ -118,8 +118,6 @@ class Egress:
             if process is None:
                 self._processes[slot] = Process(slot, self._launcher, self._loop, self)
         await asyncio.gather(*(process.started for process in self._processes if process is not None))
-        if self.events is not None:
-            self.events.egress_ready()
 
     async def stop(self) -> None:
         """End everything."""
@@ -212,6 +210,8 @@ class Egress:
         """It is jailed and takes channels."""
         self.layers = layers
         process.send(self._configuration())
+        if self.events is not None:
+            self.events.egress_ready()
 
     def _look(self) -> None:
         """Is each of them alive?"""
@@ -256,14 +256,20 @@ class Egress:
                 reason = str(error) or "it took too long"
                 log.error("egress_not_started", reason=reason)  # noqa: TRY400  the reason is the message
                 self._deaths += 1
-                self._drop_unstarted()
+                await self._drop_unstarted()
         self._restarting = None
 
-    def _drop_unstarted(self) -> None:
+    async def _drop_unstarted(self) -> None:
+        is_launcher_stuck = False
         for slot, process in enumerate(self._processes):
             if process is not None and not process.is_started:
+                is_launcher_stuck = is_launcher_stuck or not process.is_forked
                 process.close()
                 self._processes[slot] = None
+        if is_launcher_stuck and self._launcher is not None:
+            # It forks no more: another is started, although the processes that are well end with it.
+            await self._launcher.stop()
+            self._launcher = None
 
     def counted(self, destination: int, calls: Calls) -> None:
         """What it has called since the last time; what functions call that are only tried out is nobody's."""

@@ -34,12 +34,15 @@ def deliver(client: Client, name: str, count: int = 1) -> dict[str, int]:
     return dict(client.submit(name, [track() for _ in range(count)], wait=True).by_code)
 
 
-def egress_processes(daemon: Daemon) -> list[psutil.Process]:
-    """Those that the launcher has forked, the oldest first."""
+def launcher_of(daemon: Daemon) -> psutil.Process:
     assert daemon.process is not None
     children = psutil.Process(daemon.process.pid).children()
-    (launcher,) = [child for child in children if "engine.egress" in child.cmdline()]
-    return sorted(launcher.children(), key=lambda child: (child.create_time(), child.pid))
+    return next(child for child in children if "engine.egress" in child.cmdline())
+
+
+def egress_processes(daemon: Daemon) -> list[psutil.Process]:
+    """Those that the launcher has forked, the oldest first."""
+    return sorted(launcher_of(daemon).children(), key=lambda child: (child.create_time(), child.pid))
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +186,15 @@ def test_of_two_processes_one_dies_or_hangs_and_only_its_destinations_notice(
     assert len(now) == 2
     assert other in now
     assert len([line for name in names for line in client.logs(name)]) == known  # no attempt was charged
+
+
+def test_a_start_that_fails_says_why_and_is_tried_again(
+    daemon: Daemon, client: Client, server: Server, ca_folder: Path
+) -> None:
+    client.deploy("open", ASYNC, settings={"url": server.url("/0")})
+    (ca_folder / "ca.pem").rename(ca_folder / "away.pem")
+    launcher_of(daemon).kill()
+    wait_until(lambda: "egress_not_started" in daemon.log.read_text())
+    assert "FileNotFoundError" in daemon.log.read_text()
+    (ca_folder / "away.pem").rename(ca_folder / "ca.pem")
+    assert deliver(client, "open") == {"delivered": 1}
