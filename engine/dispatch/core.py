@@ -107,6 +107,7 @@ class Core:
         for destination in self._registry.destinations.all():
             self._open_lane(destination)
             self._fanout.connect(destination)
+            self._pool.expect(destination.version.libraries)
         await self._records.start()
         for destination_id, due_ms in (await self._journal.next_due()).items():
             lane = self._dispatcher.lanes.get(destination_id)

@@ -20,7 +20,7 @@ from engine.workers.memory import Gauge, Verdict, judge
 from engine.workers.spares import Spares
 from engine.workers.states import LIVE, WorkerState
 from engine.workers.worker import Worker
-from engine.workers.zygote import Program
+from engine.workers.zygote import HELLO_S_MAX, Program
 from sandbox.wire import MIB
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class Pool:
 
     async def next_spare(self, libraries: Collection[str] = (), *, timeout_s: float = 10.0) -> Worker:
         """`take_spare`, as soon as there is one; the idlest worker makes room. Raises `Unavailable` if that takes too long."""
-        async with self._in_time(timeout_s):
+        is_starting = not self._kind(libraries).generations.is_serving
+        async with self._in_time(timeout_s + HELLO_S_MAX * is_starting):
             while (worker := self.take_spare(libraries)) is None:
                 if not self.has_slot():
                     self.stop_idlest()
@@ -183,6 +184,10 @@ class Pool:
     def spares_ready(self, libraries: Collection[str] = ()) -> int:
         """Workers with these libraries that can be bound at once."""
         return sum(1 for _ in self._kind(libraries).ready())
+
+    def expect(self, libraries: Collection[str]) -> None:
+        """Have spares with these libraries from now on."""
+        self._kind(libraries)
 
     def take_spare(self, libraries: Collection[str] = (), destination: int | None = None) -> Worker | None:
         """A jailed, unbound worker with these libraries, which the caller loads at once.

@@ -92,10 +92,17 @@ def test_the_zygote_with_libraries_comes_with_the_first_function_that_imports_on
     assert own_daemon.stop() == 0
 
 
-def test_what_was_deployed_waits_while_its_library_is_not_allowed(own_daemon: Daemon) -> None:
+def test_what_was_deployed_runs_after_a_restart_or_waits_while_its_library_is_not_allowed(
+    own_daemon: Daemon,
+) -> None:
     start(own_daemon, "jwt")
     with own_daemon.client() as client:
         client.deploy("tokens", TOKENS, limits={"retry_first_ms": 10, "retry_cap_ms": 10})
+    own_daemon.stop()
+    start(own_daemon, "jwt", "xmltodict")
+    with own_daemon.client() as client:
+        wait_until(lambda: zygotes(client) == [[], ["jwt", "xmltodict"]])  # before any event is there for it
+        assert client.submit("tokens", events(2), wait=True).by_code == {"delivered": 2}
     own_daemon.stop()
     start(own_daemon)
     with own_daemon.client() as client:
@@ -117,28 +124,6 @@ def test_an_import_that_is_not_allowed_is_refused_with_what_the_operator_can_do(
     assert 'libraries = ["jwt"]' in diagnostic["remedy"]
     (result,) = client.test(EITHER, [EVENT])
     assert result.result == "False"
-
-
-def test_the_zygote_with_libraries_is_replaced_like_the_other(own_daemon: Daemon) -> None:
-    config = own_daemon.folder / "engine.toml"
-    config.write_text('libraries = ["pydash"]\nspares = 2\nzygote_forks_max = 100\n')
-    own_daemon.start("--config", str(config))
-    hashes = "import pydash\ndef on_track(event):\n    return hash('the seed of this process')\n"
-    with own_daemon.client() as client:
-        client.deploy("hashes", hashes)
-        before = client.test(hashes, [EVENT])[0].result
-        plain = "def on_track(event):\n    return hash('the seed of this process')\n"
-        assert client.test(plain, [EVENT])[0].result != before
-        many = {"hashes": [0]}
-
-        def is_replaced() -> bool:
-            many["hashes"].append(len(client.test(hashes, [EVENT])))
-            return bool(client.stats()["zygotes_replaced"])
-
-        wait_until(is_replaced, 40)
-        wait_until(lambda: client.test(hashes, [EVENT])[0].result != before, 20)
-        assert client.submit("hashes", events(2), wait=True).by_code == {"delivered": 2}
-    assert own_daemon.stop() == 0
 
 
 def test_a_library_that_is_not_installed_or_known_stops_the_start(

@@ -3,6 +3,7 @@ looked up from data."""
 
 from __future__ import annotations
 
+import copy
 import sys
 import textwrap
 import types
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import test_reachable as reachable
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox import modules
 from sandbox.compiler import LibrariesNeeded, compile_source, execute
@@ -158,6 +161,36 @@ def test_paths_of_pydash_lead_through_items_alone(load: Load) -> None:
     )
     no_items = ["no", "no", "no", "no", 2, 2, [None], [], {}, False, "no", {}, []]
     assert module["main"]() == no_items
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.text("ab", max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "0"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(["a", "b", "0", "1", 0, 1, -1])
+
+
+@given(value=JSON, key=KEYS, new=JSON)
+def test_of_json_paths_of_pydash_mean_what_they_do_elsewhere(value: Any, key: Any, new: Any) -> None:
+    from sandbox.facades.libraries.pydash import _REPLACED
+
+    original = {function.__name__: function for function in _REPLACED}
+    replaced = {function.__name__: ours for function, ours in _REPLACED.items()}
+    assert replaced["base_get"](value, key, "no") == original["base_get"](value, key, "no")
+    if isinstance(value, list | dict):
+        assert list(replaced["iterator"](value)) == list(original["iterator"](value))
+        changed, expected = copy.deepcopy(value), copy.deepcopy(value)
+        try:
+            original["base_set"](expected, key, new)
+        except (TypeError, ValueError, IndexError) as error:
+            with pytest.raises(type(error)):
+                replaced["base_set"](changed, key, new)
+        else:
+            replaced["base_set"](changed, key, new)
+            assert changed == expected
 
 
 def test_pydash_sets_nothing_but_items_of_dicts_and_lists(load: Load) -> None:
