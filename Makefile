@@ -53,6 +53,7 @@ test: $(STAMP) clients ## the test suite
 faults: $(STAMP) ## other Pythons, strangers' bytes, ten minutes of killed processes, full and slow disks; SEED=N repeats a run
 	@for version in $(OTHER_PYTHONS); do $(MAKE) -s test-on PYTHON_VERSION=$$version || exit 1; done
 	$(BIN)/python tests/faults/fuzz.py --cases $(or $(CASES),100000) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python tests/faults/description.py $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/faults/run.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 test-on: ## the jail and the sandbox on another CPython: PYTHON_VERSION=3.12

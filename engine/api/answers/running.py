@@ -43,6 +43,7 @@ class StatusShown(Answer):
     delivered: int
     failed: int
     deployed: str
+    libraries: list[str]
     settings: list[str]
     limits: Counts
     stored: int
