@@ -142,6 +142,8 @@ def _compare(arguments: list[str]) -> int:
     for name in sorted(before.machine.keys() & after.machine.keys() - {"commit", "busy"}):
         if before.machine[name] != after.machine[name]:
             print(f"the {name} is another: {before.machine[name]}, then {after.machine[name]}")
+    if before.options.get("smoke") or after.options.get("smoke"):
+        print("made with --smoke: the figures mean nothing")
     print("\n".join(summary.change_lines(changes, chance_max=comparing.CHANCE_MAX)))
     return 0
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 READ_BYTES: Final = 256 * 1024
 SILENT_S_MAX: Final = 30.0
 WINDOW: Final = 256
-LEAD_S: Final = 0.02
-"""From the start to the first submit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def drive(
         connection.sendall(frames.Hello(wire.PROTOCOL_VERSION, None).pack())
         while session.welcome is None:
             session.feed(_read(connection))
-        answered.begin(time.perf_counter() + LEAD_S, 1 / submits_per_s if submits_per_s else 0.0)
+        answered.begin(time.perf_counter(), 1 / submits_per_s if submits_per_s else 0.0)
         sender = threading.Thread(target=_send, args=(connection, packed, answered))
         sender.start()
         while answered.count < len(packed) and not answered.refused:

@@ -64,6 +64,7 @@ class Figure:
             "unit": self.measure.unit,
             "better": self.measure.better,
             "baseline": self.measure.baseline,
+            "runs": len(self.values),
             "values": list(self.values),
             "ratios": list(self.ratios),
         }

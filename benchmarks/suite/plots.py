@@ -100,6 +100,6 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
             f'<line class="curve {colour}" x1="{left}" y1="{top - 4}" x2="{left + 18}" y2="{top - 4}"/>'
         )
         median = next(ms for percent, ms in line if percent >= PERCENTS[1])
-        parts.append(f'<text x="{left + 24}" y="{top}">{escape(name)}: {number(median)} ms</text>')
+        parts.append(f'<text x="{left + 24}" y="{top}">{escape(name)}: p50 {number(median)} ms</text>')
     label = escape(f"latency by percentile of {', '.join(lines)}")
     return f'<svg viewBox="0 0 {width} {CURVE_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
