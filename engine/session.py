@@ -101,7 +101,9 @@ class Submission:
             result.retrying, result.dead = frame.retrying, frame.dead
             result.by_code = frame.by_code
             for code, packed in frame.details.items():
-                result.first_errors[code] = wire.Detail.unpack(packed).error or {"code": code}
+                # What is only filtered has no error to tell.
+                if error := wire.Detail.unpack(packed).error:
+                    result.first_errors[code] = error
         else:
             self.error = error_of(frame)
         self._end()
