@@ -167,6 +167,7 @@ async def serve(  # noqa: PLR0915  the order of start and stop, read top to bott
                 memory_queue_mib=config.memory_queue_mib,
                 prefetch_chunks=config.prefetch_chunks,
             )
+            core.take_limits(config.limits)
 
         try:
             core.control.check_secrets()

@@ -215,6 +215,8 @@ class Destination:
     """It stays with its version when another is deployed."""
     is_enabled: bool = True
     """Sources send it events."""
+    chosen: tuple[tuple[str, int], ...] = ()
+    """Limits that it chose itself; the others are the daemon's, and change with them."""
     filter_text: str = ""
     filter: bytes = b""
     """The program that its workers run before the handler (`engine/filters/program.py`)."""

@@ -102,12 +102,12 @@ class Destinations:
                 if existing is None:
                     detail = {"function": name, "version": version.number}
                     self._registry.destinations.create(
-                        name, function, version, limits=checked, **plan, detail=detail
+                        name, function, version, chosen=limits, **plan, detail=detail
                     )
                 else:
                     detail = {"version": version.number, "changed": [change["what"] for change in changes]}
                     self._registry.destinations.change(
-                        existing, version=version, limits=checked, **plan, detail=detail
+                        existing, version=version, chosen=limits, **plan, detail=detail
                     )
                 moved = self._functions.move(function, version, None)
         self.tell([self.get(name), *(item for item in moved if item.name != name)])
@@ -183,11 +183,12 @@ class Destinations:
         plan = self._planned(
             None, chosen.schema, name=name, settings=settings or {}, filter_text=filter, sources=sources
         )
+        self._limits(limits or {})  # what can't be is refused
         made = self._registry.destinations.create(
             name,
             owner,
             chosen,
-            limits=self._limits(limits or {}),
+            chosen=limits or {},
             **plan,
             is_pinned=version is not None,
             is_enabled=enabled,
@@ -222,14 +223,15 @@ class Destinations:
         plan = self._planned(
             existing, chosen.schema, name=name, settings=settings or {}, filter_text=filter, sources=sources
         )
-        checked = self._limits({**asdict_limits(existing.limits), **limits}) if limits else existing.limits
+        chosen_limits = {**dict(existing.chosen), **(limits or {})}
+        checked = self._limits(chosen_limits)
         changes = _changes(
             existing, Code(chosen.source, chosen.filename, chosen.schema), settings or {}, checked, plan
         )
         changed = self._registry.destinations.change(
             existing,
             version=chosen,
-            limits=checked,
+            chosen=chosen_limits,
             **plan,
             is_pinned=existing.is_pinned if version is None and not follow else not follow,
             is_enabled=existing.is_enabled if enabled is None else enabled,

@@ -195,6 +195,17 @@ class Core:
         self._dispatcher.deploy(destination)
         self._fanout.connect(destination)
 
+    def take_limits(self, defaults: Limits) -> None:
+        """The daemon's limits are these from now on: they hold for all that a destination didn't choose itself."""
+        destinations = self._registry.destinations
+        if defaults == destinations.defaults:
+            return
+        destinations.defaults = defaults
+        for destination in destinations.all():
+            lane = self._by_name.get(destination.name)
+            if lane is not None and lane.destination.limits != destination.limits:
+                self.changed(destination)
+
     def resealed(self, destination: Destination) -> None:
         """A destination's secrets are sealed under another key; its workers needn't know."""
         lane = self._by_name.get(destination.name)

@@ -6,7 +6,7 @@ They are opened for a worker that is bound, and for whoever changes the schema a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
@@ -42,6 +42,8 @@ class Destinations:
         self._clock = clock
         self._audit = audit
         self._keys = keys
+        self.defaults = Limits()
+        """The daemon's limits, where a destination chooses none."""
 
     # --- Reading
 
@@ -67,7 +69,8 @@ class Destinations:
                 function=function,
                 version=version_of(row[9:]),
                 values=self._values(id_),
-                limits=Limits(**json.loads(limits)),
+                limits=replace(self.defaults, **json.loads(limits)),
+                chosen=tuple(json.loads(limits).items()),
                 created_ms=created_ms,
                 deployed_ms=deployed_ms,
                 is_pinned=bool(is_pinned),
@@ -151,7 +154,7 @@ class Destinations:
         function: Function,
         version: FunctionVersion,
         *,
-        limits: Limits,
+        chosen: Mapping[str, int],
         values: Mapping[str, Any],
         filter_text: str = "",
         sources: Iterable[str] = (),
@@ -159,13 +162,13 @@ class Destinations:
         is_enabled: bool = True,
         detail: dict[str, Any],
     ) -> Destination:
-        """Make one. `detail` is what the audit keeps of it."""
+        """Make one. `chosen`: the limits that it chooses. `detail` is what the audit keeps of it."""
         now_ms = self._clock.now_ms()
         with self._db:
             self._db.execute(
                 "INSERT INTO destination(name, function_id, version, is_pinned, is_enabled, filter, limits, created_ms, deployed_ms)"
                 " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, function.id, version.number, is_pinned, is_enabled, filter_text, json.dumps(asdict(limits)), now_ms, now_ms),
+                (name, function.id, version.number, is_pinned, is_enabled, filter_text, json.dumps(dict(chosen)), now_ms, now_ms),
             )  # fmt: skip
             destination_id = self._db.last_insert_rowid()
             self._put_values(destination_id, version, values)
@@ -178,7 +181,7 @@ class Destinations:
         existing: Destination,
         *,
         version: FunctionVersion,
-        limits: Limits,
+        chosen: Mapping[str, int],
         values: Mapping[str, Any],
         filter_text: str,
         sources: Iterable[str],
@@ -192,7 +195,7 @@ class Destinations:
         with self._db:
             self._db.execute(
                 "UPDATE destination SET version = ?, is_pinned = ?, is_enabled = ?, filter = ?, limits = ?, deployed_ms = ? WHERE id = ?",
-                (version.number, is_pinned, is_enabled, filter_text, json.dumps(asdict(limits)), self._clock.now_ms(), existing.id),
+                (version.number, is_pinned, is_enabled, filter_text, json.dumps(dict(chosen)), self._clock.now_ms(), existing.id),
             )  # fmt: skip
             self._put_values(existing.id, version, values, existing)
             self._connect(existing.id, sources)

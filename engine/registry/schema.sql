@@ -47,7 +47,7 @@ CREATE TABLE destination (
   is_pinned   INTEGER NOT NULL,  -- 0: follows what is deployed of its function
   is_enabled  INTEGER NOT NULL,  -- 0: sources send it nothing
   filter      TEXT NOT NULL,
-  limits      TEXT NOT NULL,     -- JSON: the fields of `model.Limits`
+  limits      TEXT NOT NULL,     -- JSON: those of the fields of `model.Limits` that it chooses
   created_ms  INTEGER NOT NULL,
   deployed_ms INTEGER NOT NULL,
   FOREIGN KEY (function_id, version) REFERENCES version (function_id, number)

@@ -113,12 +113,16 @@ def test_a_reload_takes_what_it_can_and_says_what_needs_a_restart(own_daemon: Da
     own_daemon.start("--config", str(config))
     with own_daemon.client() as client:
         client.deploy("earlier", SLOW)
+        client.deploy("itself", SLOW, limits={"timeout_ms": 700})
+        client.submit("earlier", sleeping(0.01), wait=True)
         config.write_text('timeout_ms = 2000\nsocket_mode = "0666"\n')
         hang_up(own_daemon)
         wait_until(lambda: "restart_needed" in own_daemon.log.read_text())
         assert "socket_mode" in own_daemon.log.read_text().split("restart_needed")[1]
         client.deploy("later", SLOW)
-        assert [client.show(name)["limits"]["timeout_ms"] for name in ("earlier", "later")] == [1000, 2000]
+        shown = [client.show(name)["limits"]["timeout_ms"] for name in ("earlier", "itself", "later")]
+        assert shown == [2000, 700, 2000]
+        assert client.submit("earlier", sleeping(1.2), wait=True).by_code == {"delivered": 1}
         assert own_daemon.socket.stat().st_mode & 0o777 == 0o600
 
 

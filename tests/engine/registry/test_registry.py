@@ -66,7 +66,7 @@ def create(registry: Registry, name: str = "crm", **changes: Any) -> Destination
     version = save(registry, schema=changes.pop("schema", SCHEMA))
     function = registry.functions.get("crm")
     assert function is not None
-    values: dict[str, Any] = {"limits": Limits(timeout_ms=700), "values": {}, "detail": {}}
+    values: dict[str, Any] = {"chosen": {"timeout_ms": 700}, "values": {}, "detail": {}}
     return registry.destinations.create(name, function, version, **(values | changes))
 
 
