@@ -59,7 +59,7 @@ class AsyncClient:
         """Nothing is connected yet. As a relay it passes on what others ask: `call_for`, `stream_for`, and events for sources."""
         self.path = str(path or default_socket(os.environ))
         self.daemon_pid = 0
-        self._hello = pack_hello(token or default_token(os.environ), is_relay=is_relay)
+        self._hello = pack_hello(default_token(os.environ) if token is None else token, is_relay=is_relay)
         self._connect_timeout_s = connect_timeout_s
         self._session = Session()
         self.sources: Sources[Awaitable[dict[str, Any]], Awaitable[Rows]] = Sources(self.call)

@@ -69,7 +69,7 @@ class Client:
         """
         self.path = str(path or default_socket(os.environ))
         self._session = Session()
-        self._unsent = bytearray(pack_hello(token or default_token(os.environ)))
+        self._unsent = bytearray(pack_hello(default_token(os.environ) if token is None else token))
         self._socket = _connect(self.path, connect_timeout_s)
         self._poll = select.poll()
         self.sources: Sources[dict[str, Any], Rows] = Sources(self.call)

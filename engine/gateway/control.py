@@ -15,7 +15,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.async_client import AsyncClient
-from engine.errors import EngineError, NotFound, Unavailable
+from engine.errors import EngineError, NotFound, Unauthenticated, Unavailable
 from engine.gateway import openapi
 from engine.gateway.arguments import of_body, of_query
 from engine.gateway.asgi import JSON, BodyTooLarge, Disconnected, NoRoom, answer, read_body
@@ -89,7 +89,11 @@ class Control:
 
     async def _submit(self, operation: str, arguments: dict[str, Any], whose: OnBehalf, send: Send) -> None:
         name, events, is_deduped = parse_submit(arguments)
-        async with self._submits, AsyncClient(self._link.path, token=whose.token or "") as client:
+        if (
+            whose.token is None
+        ):  # a connection without one would be the gateway's own, and may do what its user may
+            raise Unauthenticated("this takes a token", remedy="an owner makes one: `engine token create`")
+        async with self._submits, AsyncClient(self._link.path, token=whose.token) as client:
             result = await client.submit(
                 name, events, dedupe=is_deduped, to_source=operation == "source.submit"
             )

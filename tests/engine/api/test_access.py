@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from fake_core import FakeDirectory, served
@@ -12,6 +15,10 @@ from engine.api.access import ACCESS, WITHHELD, detail_without_payload, missing_
 from engine.api.table import OPERATIONS, parse
 from engine.client import Client
 from engine.errors import EngineError, Forbidden, NotFound, Unauthenticated
+from engine.gateway.asgi import Budget
+from engine.gateway.control import Control
+from engine.gateway.link import Link
+from engine.gateway.routes import PATHS, ROUTES, Route
 from engine.roles import Grants, Role
 from engine.session import OnBehalf, pack_call, pack_hello
 from sandbox import wire
@@ -237,6 +244,85 @@ def test_only_who_may_send_events_may_pass_calls_on(
 def test_only_a_relay_passes_tokens_on(doors: ServedCore) -> None:
     with Client(doors.path) as client, pytest.raises(EngineError, match="only a relay's calls have tokens"):
         ask(client, pack_call(1, "list", {}, OnBehalf("owner", "")), 1, [])
+
+
+# --- Over HTTP
+
+
+@pytest.fixture(scope="module")
+def link(doors: ServedCore) -> Iterator[Link]:
+    """A gateway's connections to it."""
+
+    async def opened() -> Link:
+        link = await Link(str(doors.path), lambda client: client.ended()).__aenter__()
+        async with asyncio.timeout(10):
+            while None in link._clients:  # noqa: ASYNC110  nothing announces it
+                await asyncio.sleep(0.001)
+        return link
+
+    link = doors.run(opened())
+    yield link
+    doors.run(link.__aexit__(None, None, None))
+
+
+def status_of(
+    doors: ServedCore, link: Link, route: Route, arguments: dict[str, Any], token: str | None
+) -> int:
+    """What the control API answers a request with."""
+    rest = {name: value for name, value in arguments.items() if name not in route.in_path}
+    path = "/api/v1" + route.path.replace("{name}", str(arguments.get("name", "")))
+    scope = {
+        "type": "http",
+        "method": route.method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": urlencode(rest).encode() if route.is_in_query else b"",
+        "headers": [] if token is None else [(b"authorization", f"Bearer {token}".encode())],
+        "client": ("10.0.0.1", 50_000),
+    }
+    sent: list[Any] = []
+    body = [{"type": "http.request", "body": b"" if route.is_in_query else json.dumps(rest).encode()}]
+
+    async def receive() -> Any:
+        return body.pop() if body else await asyncio.Event().wait()  # the client stays
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    doors.run(Control(link, Budget())(scope, receive, send))
+    return int(sent[0]["status"])
+
+
+OVER_HTTP = [
+    *(
+        (next(route for route in ROUTES if route.operation == name), *rest)
+        for name, *rest in TABLE
+        if name in PATHS
+    ),
+    *(
+        (route, {"name": name, "events": [{"type": "track"}]}, allowed)
+        for route in ROUTES
+        for name, flags, allowed in SUBMITS
+        if route.operation == ("source.submit" if flags else "submit")
+    ),
+]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_over_http_a_token_may_the_same(doors: ServedCore, link: Link, column: str) -> None:
+    for route, arguments, allowed in OVER_HTTP:
+        status = status_of(doors, link, route, arguments, column)
+        assert (status not in {401, 403}) == (column in allowed), (route.operation, arguments, status)
+
+
+@pytest.mark.parametrize("token", [None, "unknown"])
+def test_over_http_who_shows_no_token_that_is_known_may_nothing(
+    doors: ServedCore, link: Link, token: str | None
+) -> None:
+    before = len(doors.core.submitted)
+    for route, arguments, _ in OVER_HTTP:
+        assert status_of(doors, link, route, arguments, token) in {401, 429}, route.operation
+    assert len(doors.core.submitted) == before
 
 
 # --- What a refusal says
