@@ -67,6 +67,13 @@ def test_the_socket_s_mode_is_octal_in_the_environment(text: str) -> None:
     assert load(None, {}, {"ENGINE_SOCKET_MODE": text}).socket_mode == 0o660
 
 
+@pytest.mark.parametrize("value", ["nowhere", ":80", 8080])
+def test_an_address_is_host_and_port(value: object) -> None:
+    assert load(None, {"http": "[::1]:0"}, {}).http == "[::1]:0"
+    with pytest.raises(ConfigurationError, match="http"):
+        load(None, {"http": value}, {})
+
+
 def test_a_mode_out_of_bounds_is_shown_in_octal() -> None:
     with pytest.raises(ConfigurationError, match="from 0o600 to 0o777, not 0o200"):
         load(None, {"socket_mode": 0o200}, {})
