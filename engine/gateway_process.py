@@ -49,7 +49,14 @@ class GatewayProcess:
 
     async def start(self) -> None:
         """Return when it listens. Raises `ConfigurationError` if it can't, `Unavailable` if it doesn't come up."""
-        await self._start()
+        try:
+            await self._start()
+        except OSError as error:
+            await self._end(signal.SIGKILL)
+            raise Unavailable(
+                f"the gateway can't be started: {error.strerror}",
+                remedy="free memory, processes or descriptors",
+            ) from None
         self._keeping = asyncio.get_running_loop().create_task(self._keep())
 
     async def _start(self) -> None:

@@ -182,15 +182,21 @@ COLUMNS = st.fixed_dictionaries(
 )
 
 
+def submit(destination: str, flags: int, **columns: Any) -> bytes:
+    """A frame with columns that needn't agree."""
+    return frames.Submit(1, destination, flags, wire.Events(**columns)).pack()
+
+
+def agreeing(destination: str, flags: int, **columns: Any) -> bytes:
+    """One event of the source, whose body is anything."""
+    body, id_ = columns["bodies"], columns["bodies"].hex()[:90]
+    events = wire.Events(b"\x01", [id_], ["u"], columns["integrations"], [len(body)], body)
+    return frames.Submit(1, destination and "web", flags | frames.SUBMIT_TO_SOURCE, events).pack()
+
+
 FRAMES = st.one_of(
-    COLUMNS.map(lambda columns: frames.Submit(1, **columns).pack()),
-    st.builds(
-        lambda columns: frames.Submit(
-            1, "web", 4, b"\x01", [columns["bodies"].hex()[:90]], ["u"], columns["integrations"],
-            [len(columns["bodies"])], columns["bodies"],
-        ).pack(),
-        COLUMNS,
-    ),
+    COLUMNS.map(lambda fields: submit(**fields)),
+    COLUMNS.map(lambda fields: agreeing(**fields)),
     st.builds(
         lambda name, arguments: frames.Call(2, name, arguments).pack(),
         st.sampled_from(CALLED) | st.text(max_size=5),

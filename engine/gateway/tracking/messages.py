@@ -62,6 +62,17 @@ class Refused:
             self.told.append({"index": index, "message": error.message})
 
 
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What a batch says for each of its events."""
+
+    context: dict[str, Any] | None
+    integrations: dict[str, Any] | None
+    sent_at: Any
+    skew: timedelta | None
+    """None: it doesn't say when it was sent, or not so that it can be read."""
+
+
 def write_key_of(document: Any) -> str | None:
     """The key that a document carries: its own or, of a batch, its first event's; None if it carries none."""
     if type(document) is not dict:
@@ -73,20 +84,29 @@ def write_key_of(document: Any) -> str | None:
 
 
 def single(document: Any, kind: str, arrival: Arrival, refused: Refused) -> Iterator[Events]:
-    """The one event of a call like `/v1/track`, its type that of the path."""
+    """The one event of a call like `/v1/track`, its type that of the path.
+
+    The document is used up: while its events wait for the disk, objects of many times their size don't.
+    """
+    if type(document) is not dict:
+        refused.add(0, InvalidEvent("an event is an object"))
+        return
+    document["type"] = kind
     columns = Columns()
     try:
-        if type(document) is dict:
-            document["type"] = kind
-        columns.add(_completed(document, arrival, times.skew(arrival.received_at, _sent_at(document))))
+        columns.add(_completed(document, arrival, times.skew(arrival.received_at, document.get("sentAt"))))
     except InvalidEvent as error:
         refused.add(0, error)
-    else:
-        yield columns.events()
+        return
+    document.clear()
+    yield columns.events()
 
 
 def batch(document: Any, arrival: Arrival, refused: Refused) -> Iterator[Events]:
-    """The events of `/v1/batch`, a frame's worth at a time, without those that can't be taken. Raises `BadBody`."""
+    """The events of `/v1/batch`, a frame's worth at a time, without those that can't be taken. Raises `BadBody`.
+
+    The document is used up, as by `single`.
+    """
     events = document.get("batch") if type(document) is dict else None
     if type(events) is not list or not events:
         raise BadBody("a batch is an object whose `batch` is a list of events")
@@ -100,29 +120,40 @@ def batch(document: Any, arrival: Arrival, refused: Refused) -> Iterator[Events]
 def _frames(
     document: dict[str, Any], events: list[Any], arrival: Arrival, refused: Refused
 ) -> Iterator[Events]:
-    context, integrations = document.get("context"), document.get("integrations")
-    sent_at = document.get("sentAt")
-    common = times.skew(arrival.received_at, sent_at)
+    common = Common(
+        document.get("context"),
+        document.get("integrations"),
+        document.get("sentAt"),
+        times.skew(arrival.received_at, document.get("sentAt")),
+    )
+    document.clear()
     columns = Columns()
-    for index, event in enumerate(events):
+    for index in range(len(events)):
         try:
-            if type(event) is dict:
-                if context:
-                    _merge(event, "context", context)
-                if integrations:
-                    _merge(event, "integrations", integrations)
-                own = event.get("sentAt")
-                if own is None and common is not None:
-                    event["sentAt"] = sent_at
-                skew = common if common is not None else times.skew(arrival.received_at, own)
-            columns.add(_completed(event, arrival, skew if type(event) is dict else None))
+            columns.add(_merged(events[index], common, arrival))
         except InvalidEvent as error:
             refused.add(index, error)
+        events[index] = None
         if columns.body_bytes > FRAME_BYTES_MAX:
             yield columns.events()
             columns = Columns()
     if len(columns):
         yield columns.events()
+
+
+def _merged(event: Any, common: Common, arrival: Arrival) -> dict[str, Any]:
+    if type(event) is not dict:
+        raise InvalidEvent("an event is an object")
+    if common.context:
+        _merge(event, "context", common.context)
+    if common.integrations:
+        _merge(event, "integrations", common.integrations)
+    skew = common.skew
+    if skew is None:
+        skew = times.skew(arrival.received_at, event.get("sentAt"))
+    elif event.get("sentAt") is None:
+        event["sentAt"] = common.sent_at
+    return _completed(event, arrival, skew)
 
 
 def _check_common(name: str, common: Any) -> None:
@@ -148,13 +179,7 @@ def _merge(event: dict[str, Any], name: str, common: dict[str, Any]) -> None:
         event[name] = {**common, **own}
 
 
-def _sent_at(document: Any) -> Any:
-    return document.get("sentAt") if type(document) is dict else None
-
-
-def _completed(event: Any, arrival: Arrival, skew: timedelta | None) -> dict[str, Any]:
-    if type(event) is not dict:
-        raise InvalidEvent("an event is an object")
+def _completed(event: dict[str, Any], arrival: Arrival, skew: timedelta | None) -> dict[str, Any]:
     message_id = event.get("messageId")
     if message_id is None or message_id == "":
         event["messageId"] = arrival.new_id()
