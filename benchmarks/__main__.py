@@ -104,8 +104,8 @@ def _measure_all(
         except RunFailed as error:
             return error
 
-    at_once = (os.cpu_count() or 1) if conditions.is_smoke else 1
-    with ThreadPoolExecutor(at_once) as threads:
+    threads = ThreadPoolExecutor((os.cpu_count() or 1) if conditions.is_smoke else 1)
+    try:
         for name, measured in zip(names, threads.map(one, names), strict=True):
             if isinstance(measured, RunFailed):
                 failed.append(name)
@@ -115,6 +115,8 @@ def _measure_all(
             if not is_quiet:
                 print(f"\n{name}" if len(names) > 1 else name)
                 print("\n".join(summary.figure_lines(measured)), flush=True)
+    finally:
+        threads.shutdown(cancel_futures=True)  # whoever interrupts it doesn't want the others either
     if failed:
         print(f"\n{len(failed)} of {len(names)} programs failed: {', '.join(failed)}", file=sys.stderr)
     return figures, failed

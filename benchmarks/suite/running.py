@@ -7,6 +7,7 @@ suite ─► python -m benchmarks.suite.one_run floor       if a measure of the 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from benchmarks.suite.program import Conditions
 
-RUN_S_MAX: Final = 900.0
+RUN_S_MAX: Final = 1_800.0
+END_S_MAX: Final = 60.0
 STDERR_SHOWN: Final = 2_000
 
 
@@ -53,11 +55,24 @@ def one(name: str, conditions: Conditions, *, floor: float | None = None) -> Run
         command.append("--smoke")
     if conditions.socket:
         command += ["--socket", conditions.socket]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_S_MAX)
-    except subprocess.TimeoutExpired:
-        raise RunFailed(f"{name} took longer than {RUN_S_MAX:g} s") from None
-    if answer.returncode:
-        raise RunFailed(f"{name} failed:\n{answer.stderr[-STDERR_SHOWN:].strip()}")
-    shown = json.loads(answer.stdout.splitlines()[-1])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            printed, said = process.communicate(timeout=RUN_S_MAX)
+        except BaseException as error:
+            _end(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise RunFailed(f"{name} took longer than {RUN_S_MAX:g} s") from None
+            raise
+    if process.returncode:
+        raise RunFailed(f"{name} failed:\n{said[-STDERR_SHOWN:].strip()}")
+    shown = json.loads(printed.splitlines()[-1])
     return Run(shown["values"], shown["skipped"], shown["histograms"], floor)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """As from a keyboard, so that it stops the daemons that it has started; killed if it doesn't end."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=END_S_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()

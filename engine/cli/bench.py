@@ -30,11 +30,11 @@ def bench_command(names: tuple[str, ...], socket: str | None, **options: Any) ->
     """
     path = socket or str(default_socket(os.environ))
     Client(path).close()  # before anything is started: who answers nobody is told so
-    asked = [*names, "--socket", path]
+    asked = ["--socket", path]
     for name, value in options.items():
         if value:
             asked += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    return _run("benchmarks", asked)
+    return _run("benchmarks", [*asked, "--", *names])
 
 
 @click.command("tune")
