@@ -72,15 +72,27 @@ class Assigner:
         self._loop = loop
         self._cpus = os.cpu_count() or 1
         self._starved: list[Lane] = []
+        self._waiting: set[Lane] = set()
+        """Those that had work when they were looked at last."""
         self._sleep: weakref.WeakKeyDictionary[Worker, Sleep] = weakref.WeakKeyDictionary()
 
     def pump(self, lane: Lane) -> None:
         """Give ready work to workers that have room; bind another worker if the destination is worth one."""
+        if lane.has_work:
+            self._waiting.add(lane)
         if self.is_closed or lane.state not in WORKING or not self._journal.is_writable:
             return
         if lane.ready or lane.suspects:
             self._feed(lane)
         self._backlog.top_up(lane)
+
+    def look_again(self) -> None:
+        """Whatever keeps work waiting may have passed: a destination that has none costs nothing."""
+        for lane in list(self._waiting):
+            if not lane.has_work:
+                self._waiting.discard(lane)
+            elif not lane.is_waiting_for_slot:
+                self.pump(lane)
 
     def expect(self, lanes: list[Lane]) -> None:
         """Events of theirs are on their way to the disk: they get a worker, or wake it, meanwhile."""
@@ -95,10 +107,17 @@ class Assigner:
     def feed_starved(self) -> None:
         """A spare became ready, or a slot free: destinations without a worker first, in turn."""
         starved, self._starved = self._starved, []
+        short: set[tuple[str, ...]] = set()
         for lane in starved:
+            libraries = lane.destination.version.libraries
+            if libraries in short:
+                self._starved.append(lane)
+                continue
             lane.is_waiting_for_slot = False
-        for lane in starved:
             self.pump(lane)
+            if lane.is_waiting_for_slot:
+                short.add(libraries)
+        self._pool.expect(len(self._starved))
 
     def forget(self, lane: Lane) -> None:
         """A destination is removed: nothing of it is handed out, and its workers end."""
@@ -108,6 +127,7 @@ class Assigner:
         lane.ready.clear()
         lane.suspects.clear()
         lane.ready_events = 0
+        self._waiting.discard(lane)
         for worker in list(lane.workers):
             worker.kill("stopped", "its destination was removed")
 
@@ -290,7 +310,10 @@ class Assigner:
         now = self._clock.monotonic()
         if lane.not_before > now:
             return None
-        worker = self._pool.take_spare(lane.destination.version.libraries, lane.destination.id)
+        libraries = lane.destination.version.libraries
+        if not lane.workers and not self._pool.has_slot() and self._pool.spares_ready(libraries):
+            self._pool.stop_idlest()
+        worker = self._pool.take_spare(libraries, lane.destination.id)
         if worker is None:
             return None
         settings = self._open_settings(lane.destination)
@@ -314,8 +337,10 @@ class Assigner:
         if not lane.is_waiting_for_slot:
             lane.is_waiting_for_slot = True
             self._starved.append(lane)
-        if not self._pool.has_slot() and not self._pool.stop_idlest():
-            crowded = max(self._lanes.values(), key=lambda other: len(other.workers))
+            self._pool.expect(len(self._starved))
+        if not self._pool.has_slot() and self._pool.spares_ready(lane.destination.version.libraries):
+            # No worker is idle, or it would have ended.
+            crowded = max(self.lane_of.values(), key=lambda other: len(other.workers), default=lane)
             if len(crowded.workers) > 1:
                 crowded.workers[-1].stop()
 

@@ -167,4 +167,4 @@ class Backlog:
                     lane.has_backlog = True
         finally:
             lane.is_leasing = False
-        self.on_ready(lane)
+            self.on_ready(lane)

@@ -121,9 +121,7 @@ class Dispatcher:
     def tick(self, now: float) -> None:
         """50 ms have passed: settle in parts what waits for slow siblings; look at lanes that are stuck."""
         self._settler.settle_slow(now)
-        for lane in self.lanes.values():
-            if (lane.ready_events or lane.has_backlog) and not lane.is_waiting_for_slot:
-                self._assigner.pump(lane)
+        self._assigner.look_again()
 
     # --- What the egress reports
 

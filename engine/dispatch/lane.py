@@ -125,6 +125,11 @@ class Lane:
         return not self.workers or self.workers[0].state is WorkerState.SUSPENDED
 
     @property
+    def has_work(self) -> bool:
+        """Something waits for a worker, in memory or on disk."""
+        return bool(self.ready_events or self.has_backlog)
+
+    @property
     def in_flight(self) -> int:
         """Deliveries that workers hold."""
         return sum(worker.in_flight for worker in self.workers)

@@ -197,6 +197,11 @@ class Pool:
         kind = self._kind(libraries)
         return kind.take() if self.has_slot() and self._http.is_ready_for(destination) else None
 
+    def expect(self, count: int) -> None:
+        """So many destinations wait for a worker."""
+        for kind in () if self._is_stopping else self._kinds():
+            kind.expect(count)
+
     def bind(self, worker: Worker, memory_mib: int, access: Any) -> None:
         """Set what the worker keeps for life: its memory limit, and the HTTP it may do. Call before `Worker.load`."""
         self.memory_mib[worker.id] = memory_mib
