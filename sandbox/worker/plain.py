@@ -114,7 +114,7 @@ class PlainLoop:
             sequence += 1
             page[0] = sequence
             if is_verbose:
-                begun = time.perf_counter()
+                begun = time.monotonic()
                 invocation.watch(is_watched=True)
             try:
                 event = read_event(body, type_index, message_id, user_key)
@@ -156,7 +156,7 @@ class PlainLoop:
         with self._ticker.hold:
             self._close_range(sequence)
             self._unreported = sequence + 1
-            self._report.failed([sequence], self._invocation, error, begun or time.perf_counter())
+            self._report.failed([sequence], self._invocation, error, begun or time.monotonic())
 
     def _filtered(self, sequence: int) -> None:
         with self._ticker.hold:
@@ -166,7 +166,7 @@ class PlainLoop:
 
     def _run_batch(self, frame: wire.Invoke) -> None:
         self._page[0] = frame.first
-        begun = time.perf_counter()
+        begun = time.monotonic()
         self._invocation.watch(is_watched=bool(frame.flags & wire.INVOKE_VERBOSE))
         settings = Settings(self._module.settings)
         sequences = list(range(frame.first, frame.first + len(frame.sizes)))
@@ -232,7 +232,7 @@ def read_batch(
     for sequence in filtered:
         report.filtered(sequence)
     for sequence, reason in unreadable:
-        report.failed([sequence], invocation, reason, time.perf_counter())
+        report.failed([sequence], invocation, reason, time.monotonic())
     return events, sequences
 
 

@@ -95,7 +95,7 @@ class Report:
         """
         with self._hold:
             for sequences, invocation in running:
-                self._describe(sequences, invocation, MemoryError(), "memory_limit", time.perf_counter())
+                self._describe(sequences, invocation, MemoryError(), "memory_limit", time.monotonic())
             self.flush()
         leave()
 
@@ -157,13 +157,16 @@ class Report:
 
 
 def _since(begun: float) -> int:
-    return int((time.perf_counter() - begun) * 1e6)
+    return int((time.monotonic() - begun) * 1e6)
 
 
 def _ranges_of(sequences: list[int]) -> list[tuple[int, int]]:
     """[5, 3, 4, 9] → [(3, 3), (9, 1)]."""
+    ordered = sorted(sequences)
+    if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):  # nearly always; each is there once
+        return [(ordered[0], len(ordered))]
     ranges: list[tuple[int, int]] = []
-    for sequence in sorted(sequences):
+    for sequence in ordered:
         if ranges and ranges[-1][0] + ranges[-1][1] == sequence:
             ranges[-1] = (ranges[-1][0], ranges[-1][1] + 1)
         else:

@@ -6,6 +6,7 @@ A handler that never waits costs no task of its own.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -146,8 +147,10 @@ class Runners:
     async def _run(self, invocation: Invocation) -> None:
         """One runner: take the next event, run its handler, report; for as long as the module is loaded."""
         CURRENT.set(invocation)
-        task, queue = invocation.task, self._queue
+        task, queue, values = invocation.task, self._queue, self._module.settings
         assert task is not None
+        settings = Settings(values)
+        kept = sys.getrefcount(settings)
         while True:
             while not queue:
                 if not self._in_flight:
@@ -161,18 +164,21 @@ class Runners:
             invocation.numbers = item.numbers
             invocation.is_active = True
             invocation.sequence, invocation.fetches = item.sequence, 0
-            invocation.watch(is_watched=item.is_verbose)
+            invocation.responses = [] if item.is_verbose else None
             self._page[0] = item.sequence
-            settings = Settings(self._module.settings)
-            begun = time.perf_counter()
             try:
                 await self._run_item(item, settings, invocation)
             except BaseException as error:  # noqa: BLE001  a handler may raise anything
                 invocation.is_active = False
-                self._report.failed(item.numbers, invocation, self._as_deadline(error, invocation), begun)
+                self._report.failed(
+                    item.numbers, invocation, self._as_deadline(error, invocation), invocation.started
+                )
             invocation.is_active = False
-            revive_task(task)
-            retire(settings)
+            if task.cancelling() or is_over():
+                revive_task(task)
+            if sys.getrefcount(settings) > kept:  # somebody kept it
+                retire(settings)
+                settings = Settings(values)
             self._in_flight -= 1
             if invocation.children:
                 _end_children(invocation)
@@ -181,7 +187,7 @@ class Runners:
                 self._channel.end(invocation)
 
     async def _run_item(self, item: Item, settings: Settings, invocation: Invocation) -> None:
-        begun = time.perf_counter()
+        begun = invocation.started
         judge = self._module.filter
         events: Any
         if item.batch is not None:
