@@ -117,7 +117,7 @@ class Assigner:
             self.pump(lane)
             if lane.is_waiting_for_slot:
                 short.add(libraries)
-        self._pool.expect(len(self._starved))
+        self._pool.waiting = min(len(self._starved), scheduling.WAITING_MAX)
 
     def forget(self, lane: Lane) -> None:
         """A destination is removed: nothing of it is handed out, and its workers end."""
@@ -337,7 +337,7 @@ class Assigner:
         if not lane.is_waiting_for_slot:
             lane.is_waiting_for_slot = True
             self._starved.append(lane)
-            self._pool.expect(len(self._starved))
+            self._pool.waiting = min(len(self._starved), scheduling.WAITING_MAX)
         if not self._pool.has_slot() and self._pool.spares_ready(lane.destination.version.libraries):
             # No worker is idle, or it would have ended.
             crowded = max(self.lane_of.values(), key=lambda other: len(other.workers), default=lane)

@@ -6,6 +6,8 @@ from typing import Final
 
 EVENTS_IN_FLIGHT_MAX: Final = 4_000
 """A worker never holds more: what it holds runs again if it dies."""
+WAITING_MAX: Final = 8
+"""Spares that are forked for destinations that wait for one, besides those that are kept."""
 BLOCKING_US: Final = 2_000.0
 """A handler that takes longer is taken to wait for something: more workers help even when all cores are busy."""
 

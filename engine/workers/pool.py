@@ -65,6 +65,8 @@ class Pool:
         self.recycled = 0
         self.deaths: dict[str, int] = {}
         self.memory_mib: dict[int, int] = {}
+        self.waiting = 0
+        """Spares that are wanted at once, besides those that are kept."""
         self._http = http
         self._loop = loop
         self._clock = clock
@@ -93,7 +95,7 @@ class Pool:
             generations,
             workers=self._workers,
             next_id=lambda: next(self._ids),
-            wanted=lambda: self.options.spares,
+            wanted=lambda: self.options.spares + self.waiting,
             loop=self._loop,
         )
 
@@ -197,11 +199,6 @@ class Pool:
         kind = self._kind(libraries)
         return kind.take() if self.has_slot() and self._http.is_ready_for(destination) else None
 
-    def expect(self, count: int) -> None:
-        """So many destinations wait for a worker."""
-        for kind in () if self._is_stopping else self._kinds():
-            kind.expect(count)
-
     def bind(self, worker: Worker, memory_mib: int, access: Any) -> None:
         """Set what the worker keeps for life: its memory limit, and the HTTP it may do. Call before `Worker.load`."""
         self.memory_mib[worker.id] = memory_mib
@@ -213,10 +210,9 @@ class Pool:
     def stop_idlest(self) -> bool:
         """End the worker that has been idle longest, to free its slot; False if none is idle."""
         idle = [w for w in self._workers.values() if w.state in {WorkerState.IDLE, WorkerState.SUSPENDED}]
-        if not idle:
-            return False
-        min(idle, key=lambda worker: worker.idle_since).stop()
-        return True
+        if idle:
+            min(idle, key=lambda worker: worker.idle_since).stop()
+        return bool(idle)
 
     def _refill(self) -> None:
         if not self._is_stopping:
@@ -360,8 +356,6 @@ class Pool:
             invocations=worker.invocations,
         )
         worker.stop()
-
-    # --- For whoever looks
 
     @property
     def proofs(self) -> list[Proof]:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 REFILL_AFTER_S: Final = 0.005
 """From when a spare was taken: by then it has ended its first event, and a fork doesn't take the processor from it."""
-EXPECTED_MAX: Final = 8
-"""Spares that are forked, while destinations wait for one, besides those that are kept."""
 
 
 class Spares:
@@ -42,7 +40,6 @@ class Spares:
         self._wanted = wanted
         self._loop = loop
         self._requested: set[int] = set()
-        self._expected = 0
         self._refilling: asyncio.TimerHandle | None = None
 
     def ready(self) -> Iterator[Worker]:
@@ -69,16 +66,10 @@ class Spares:
             return
         forked = (worker.id for worker in self._workers.values() if worker.state is WorkerState.SPARE)
         there = sum(map(self.generations.is_current, [*forked, *self._requested]))
-        for _ in range(self._wanted() + self._expected - there):
+        for _ in range(self._wanted() - there):
             worker_id = self._next_id()
             self._requested.add(worker_id)
             self.generations.request_fork(worker_id)
-
-    def expect(self, count: int) -> None:
-        """So many destinations wait for one."""
-        before, self._expected = self._expected, min(count, EXPECTED_MAX)
-        if self._expected > before:
-            self.refill()
 
     def arrived(self, worker_id: int) -> None:
         """It was forked, or can't be."""
