@@ -193,13 +193,17 @@ class Replay(Filtered):
     dry_run: bool = False
 
 
+HttpRequests: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000_000)]
+"""Bounded, so that no sum of them outgrows what the socket carries."""
+
+
 class HttpSeconds(Request):
     """How long requests took: a count for each of `metrics.REQUEST_BOUNDS_S`, and one for what lies beyond."""
 
-    counts: list[Annotated[int, Field(ge=0)]] = Field(
+    counts: list[HttpRequests] = Field(
         min_length=len(REQUEST_BOUNDS_S) + 1, max_length=len(REQUEST_BOUNDS_S) + 1
     )
-    sum: float = Field(ge=0, allow_inf_nan=False)
+    sum: float = Field(ge=0, le=1e12)
 
 
 Endpoint: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9/{}._-]{1,60}$")]
@@ -209,7 +213,7 @@ HttpStatus: TypeAlias = Annotated[str, Field(pattern=r"^[1-5][0-9][0-9]$")]
 class HttpCount(Request):
     """What a gateway answered since it told the last time: endpoint → status → requests, endpoint → time."""
 
-    requests: dict[Endpoint, dict[HttpStatus, Annotated[int, Field(ge=0)]]] = Field(max_length=200)
+    requests: dict[Endpoint, dict[HttpStatus, HttpRequests]] = Field(max_length=200)
     seconds: dict[Endpoint, HttpSeconds] = Field(max_length=200)
 
 

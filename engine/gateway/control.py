@@ -89,9 +89,7 @@ class Control:
 
     async def _submit(self, operation: str, arguments: dict[str, Any], whose: OnBehalf, send: Send) -> None:
         name, events, is_deduped = parse_submit(arguments)
-        if (
-            whose.token is None
-        ):  # a connection without one would be the gateway's own, and may do what its user may
+        if whose.token is None:  # a connection without one may do what the gateway's user may
             raise Unauthenticated("this takes a token", remedy="an owner makes one: `engine token create`")
         async with self._submits, AsyncClient(self._link.path, token=whose.token) as client:
             result = await client.submit(

@@ -33,6 +33,7 @@ class Health:
         self._link = link
         self._knows_keys = knows_keys
         self._is_stopping = is_stopping
+        self._asking: asyncio.Task[list[dict[str, Any]]] | None = None
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """One request."""
@@ -52,6 +53,12 @@ class Health:
             await answer_json(send, 200 if is_ready else 503, told, [(b"cache-control", b"no-store")])
 
     async def _checks(self) -> list[dict[str, Any]]:
+        """The daemon is asked once at a time, however many ask here: they needn't say who they are."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> list[dict[str, Any]]:
         is_stopping, knows_keys = self._is_stopping(), self._knows_keys()
         own = [
             _check("gateway", not is_stopping, "it is stopping" if is_stopping else "it takes requests"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +35,8 @@ class Metrics:
         self._link = link
         self._requests = requests
         self._is_open = is_open
+        self._turn = asyncio.Lock()
+        """One scrape at a time: adding up costs the daemon some milliseconds, and perhaps anybody may ask."""
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """One request."""
@@ -43,9 +46,10 @@ class Metrics:
                 raise WrongMethod(
                     f"{scope['method']} isn't answered here", remedy="use GET", data={"allowed": ["GET"]}
                 )
-            await self._requests.tell(self._link)
             whose = NO_ONE_ELSE if self._is_open else OnBehalf(bearer(headers), client_of(scope))
-            samples = await self._link.calls.call_for(whose, "metrics", {})
+            async with self._turn:
+                await self._requests.tell(self._link)
+                samples = await self._link.calls.call_for(whose, "metrics", {})
         except EngineError as error:
             await refuse(send, error)
             return

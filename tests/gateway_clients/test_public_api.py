@@ -31,7 +31,7 @@ SETTING = {
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpDaemon]:
     daemon = HttpDaemon(tmp_path_factory.mktemp("public"))
     daemon.start()
-    wait_until(lambda: is_ready(daemon.http))
+    wait_until(lambda: is_ready(daemon.http), 30)
     yield daemon
     assert daemon.stop() == 0
 

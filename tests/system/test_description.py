@@ -15,7 +15,7 @@ def test_no_request_is_answered_otherwise_than_described(tmp_path_factory: pytes
     daemon = HttpDaemon(tmp_path_factory.mktemp("described"))
     daemon.start()
     try:
-        wait_until(lambda: is_ready(daemon.http))
+        wait_until(lambda: is_ready(daemon.http), 30)
         with daemon.client() as client:
             token = client.tokens.create("survey", ["owner"])["token"]
             client.deploy("orders", "def on_track(event, settings):\n    return 1\n")

@@ -41,7 +41,7 @@ SET = {"apiKey": "secret-key-1", "region": "eu"}
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpDaemon]:
     daemon = HttpDaemon(tmp_path_factory.mktemp("http"))
     daemon.start()
-    wait_until(lambda: is_ready(daemon.http))
+    wait_until(lambda: is_ready(daemon.http), 30)
     yield daemon
     assert daemon.stop() == 0
 

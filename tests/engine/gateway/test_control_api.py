@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from engine.api.table import OPERATIONS
 from engine.errors import EngineError, UsageError
 from engine.gateway import openapi
 from engine.gateway.arguments import of_body, of_query
+from engine.gateway.health import Health
 from engine.gateway.measuring import OTHER, endpoint_of
 from engine.gateway.refusals import STATUSES, WrongMethod, as_map, headers_of, status_of
 from engine.gateway.routes import NOT_OFFERED, PATHS, PREFIX, ROUTES, SUBMITS, match
@@ -193,3 +196,28 @@ def test_events_that_can_not_be_unpacked_are_null() -> None:
 )
 def test_requests_are_counted_under_names_that_no_client_makes(path: str, endpoint: str) -> None:
     assert endpoint_of(path) == endpoint
+
+
+def test_the_daemon_is_asked_once_however_many_ask_whether_it_is_ready() -> None:
+    asked = []
+
+    class Calls:
+        async def call(self, operation: str) -> dict[str, Any]:
+            asked.append(operation)
+            await asyncio.sleep(0)
+            return {"ready": True, "checks": []}
+
+    async def ask_often() -> list[int]:
+        health = Health(SimpleNamespace(calls=Calls()), knows_keys=lambda: True, is_stopping=lambda: False)  # type: ignore[arg-type]
+        statuses: list[int] = []
+
+        async def send(message: Any) -> None:
+            if "status" in message:
+                statuses.append(message["status"])
+
+        scope = {"method": "GET", "path": "/readyz", "query_string": b""}
+        await asyncio.gather(*(health(scope, lambda: None, send) for _ in range(50)))  # type: ignore[arg-type,return-value]
+        return statuses
+
+    assert asyncio.run(ask_often()) == [200] * 50
+    assert asked == ["ready"]
