@@ -181,7 +181,7 @@ def test_of_two_processes_one_dies_or_hangs_and_only_its_destinations_notice(
     gaps_s = sorted(max(b - a for a, b in itertools.pairwise(times)) for times in done.values())
     if number == signal.SIGSTOP:
         assert 1 < ended - begun < 10
-        assert gaps_s[0] < 1 < gaps_s[1]
+        assert 2 * gaps_s[0] < gaps_s[1]
     now = egress_processes(daemon)
     assert len(now) == 2
     assert other in now
