@@ -266,7 +266,10 @@ def without_payload(item: dict[str, Any]) -> dict[str, Any]:
         shown["body"] = b""
     if "requests" in item:
         shown["requests"] = [
-            {name: value for name, value in request.items() if name in _HARMLESS_OF_REQUEST}
+            {
+                "url": WITHHELD,
+                **{name: value for name, value in request.items() if name in _HARMLESS_OF_REQUEST},
+            }
             for request in item["requests"]
         ]
     if "attempts" in item:

@@ -374,8 +374,9 @@ class Connection(asyncio.Protocol):
                 await allowance.take()
                 await self._writable.wait()
                 # Anew for each: what was taken away meanwhile isn't had any more.
-                grants = shown().grants
-                is_hidden = access.hides_payloads(grants, rule, self._core.directory, request)
+                identity, directory = shown(), self._core.directory
+                access.check(identity.caller.who, identity.grants, rule, directory, request)
+                is_hidden = access.hides_payloads(identity.grants, rule, directory, request)
                 self.reply(frames.Item(frame.id, access.without_payload(item) if is_hidden else item))
         self.reply(frames.End(frame.id))
 

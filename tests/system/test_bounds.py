@@ -103,9 +103,33 @@ def test_a_zygote_that_dies_again_and_again_is_started_later_and_later(
     assert client.submit("lasting", events(1), wait=True).by_code == {"delivered": 1}
 
 
+def test_a_destination_whose_workers_die_again_and_again_gets_them_later_and_later(
+    daemon: Daemon, client: Client
+) -> None:
+    client.deploy(
+        "dying", "import time\ndef on_track(event):\n    time.sleep(0.2)\n", limits={"concurrency": 1}
+    )
+    client.submit("dying", events(100))
+    died, killed = 0.0, set[int]()
+
+    def busy() -> list[int]:
+        rows = [row for row in client.workers() if row["destination"] == "dying" and row["in_flight"]]
+        return [row["pid"] for row in rows if row["pid"] not in killed]
+
+    for deaths in (1, 2, 3, 4):
+        (pid,) = wait_until(busy)
+        died = time.monotonic()
+        killed.add(pid)
+        psutil.Process(pid).kill()
+        wait_until(lambda deaths=deaths: daemon.log.read_text().count("worker_died") >= deaths)
+    wait_until(busy)
+    assert time.monotonic() - died >= 0.5
+    client.remove("dying", discard=True)
+
+
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 40 MiB."""
+def cramped(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon on a file system of 40 MiB."""
     if os.geteuid():
         pytest.skip("only root can mount a file system for a daemon that it starts")
     folder = tmp_path / "disk"
@@ -115,21 +139,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     )
     if mounted.returncode:
         pytest.skip(f"this host lets nobody mount: {mounted.stderr.decode().strip()}")
-    yield folder
+    daemon = Daemon(folder)
+    daemon.log = tmp_path / "log"
+    yield daemon
+    if daemon.process is not None and daemon.process.poll() is None:
+        daemon.kill()
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_on_a_full_disk_events_are_refused_what_was_taken_goes_on_and_room_mends_it(small_disk: Path) -> None:
-    daemon = Daemon(small_disk)
-    daemon.log = small_disk.parent / "log"
-    daemon.start()
-    ballast = small_disk / "ballast"
-    with daemon.client() as client:
+def test_on_a_full_disk_events_are_refused_what_was_taken_goes_on_and_room_mends_it(cramped: Daemon) -> None:
+    cramped.start()
+    ballast = cramped.folder / "ballast"
+    with cramped.client() as client:
         client.deploy("kept", KEEPS)
         client.pause("kept")
         taken = client.submit("kept", events(200)).accepted
         with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free_bytes(small_disk) - (2 << 20))
+            os.posix_fallocate(file.fileno(), 0, free_bytes(cramped.folder) - (2 << 20))
         refusal = None
         while refusal is None:
             try:
@@ -144,7 +170,7 @@ def test_on_a_full_disk_events_are_refused_what_was_taken_goes_on_and_room_mends
         ballast.unlink()
         wait_until(lambda: client.stats()["journal"]["writable"])
         assert client.submit("kept", events(10), wait=True).by_code == {"delivered": 10}
-    assert daemon.stop() == 0, daemon.log.read_text()[-2000:]
+    assert cramped.stop() == 0, cramped.log.read_text()[-2000:]
 
 
 def free_bytes(folder: Path) -> int:
