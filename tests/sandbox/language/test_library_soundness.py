@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import test_reachable as reachable
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import modules
@@ -173,6 +173,7 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["a", "b", "0", "1", 0, 1, -1])
 
 
+@settings(deadline=None)
 @given(value=JSON, key=KEYS, new=JSON)
 def test_of_json_paths_of_pydash_mean_what_they_do_elsewhere(value: Any, key: Any, new: Any) -> None:
     from sandbox.facades.libraries.pydash import _REPLACED
