@@ -41,6 +41,8 @@ OTHERS_MAX: Final = 768
 REQUESTS_MAX: Final = 64
 """Calls and streams at once on a connection; submits aren't counted, the journal bounds them."""
 NAME_CHARS_MAX: Final = 120
+HELLO_BYTES_MAX: Final = 1_024
+"""Nobody is known before Hello: nothing larger is kept for whoever it is."""
 HELLO_TIMEOUT_S: Final = 5.0
 """Who says nothing for so long after connecting has its place taken away."""
 
@@ -54,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._people = people
         self._connections = connections
         self._transport: asyncio.Transport | None = None
-        self._buffer = wire.FrameBuffer(wire.CLIENT_FRAME_BYTES_MAX)
+        self._buffer = wire.FrameBuffer(HELLO_BYTES_MAX)
         self._peer: Peer | None = None
         self._asker: Asker | None = None
         """Whose requests these are; None until Hello."""
@@ -206,6 +208,7 @@ class Connection(asyncio.Protocol):
         if frame.is_relay:
             shown = self._people.as_relay(shown)
         self._asker, self._is_relay = shown, frame.is_relay
+        self._buffer.bytes_max = wire.CLIENT_FRAME_BYTES_MAX
         if self._impatience is not None:
             self._impatience.cancel()
         self.reply(frames.Welcome(wire.PROTOCOL_VERSION, LIMITS, {"pid": os.getpid()}))

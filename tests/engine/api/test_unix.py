@@ -424,6 +424,16 @@ def test_who_does_not_say_hello_in_time_loses_its_place(
     silent.socket.close()
 
 
+def test_before_hello_no_large_frame_is_kept(daemon: ServedCore) -> None:
+    stranger = Raw(daemon.path)
+    stranger.send(wire.LENGTH.pack(connection.HELLO_BYTES_MAX + 1))
+    told = stranger.receive()
+    assert isinstance(told, frames.Error)
+    assert f"1 to {connection.HELLO_BYTES_MAX} are allowed" in told.message
+    assert stranger.receive() is None
+    stranger.socket.close()
+
+
 def test_who_has_said_hello_may_be_silent(daemon: ServedCore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HELLO_TIMEOUT_S", 0.01)
     greeted = Raw(daemon.path)
