@@ -21,7 +21,7 @@ from sandbox.wire import LIBRARIES
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "engine" / "docs"
 OPERATIONS = DOCS / "operations.md"
-GUIDES = [ROOT / "README.md", DOCS / "functions.md", OPERATIONS]
+GUIDES = [ROOT / "README.md", DOCS / "functions.md", DOCS / "http.md", OPERATIONS]
 FUNCTIONS = [
     block
     for path in GUIDES
