@@ -153,8 +153,10 @@ def deploy_witnessed(source: SentFrom, witness: Witness) -> None:
 @pytest.mark.timeout(
     120
 )  # some libraries wait half a minute before they try again, and the machine may be busy
-def test_a_daemon_that_is_killed_and_started_again_loses_nothing_that_was_sent(tmp_path: Path) -> None:
-    witness, daemon = Witness(), HttpDaemon(tmp_path)
+def test_a_daemon_that_is_killed_and_started_again_loses_nothing_that_was_sent(
+    own: HttpDaemon, tmp_path: Path
+) -> None:
+    witness, daemon = Witness(), own
     daemon.start("--allow", "127.0.0.1:*")
     # One gateway ends with its daemon and comes back with it; the other stays, and answers 503 meanwhile.
     staying = OwnGateway(tmp_path, daemon.socket)
