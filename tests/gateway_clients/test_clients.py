@@ -150,6 +150,15 @@ def deploy_witnessed(source: SentFrom, witness: Witness) -> None:
     source.client.deploy("witnessed", code, settings=settings, sources=[source.name])
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[HttpDaemon]:
+    """A daemon that the test may kill; it ends whatever becomes of the test."""
+    daemon = HttpDaemon(tmp_path)
+    yield daemon
+    if daemon.process is not None and daemon.process.poll() is None:
+        daemon.stop()
+
+
 @pytest.mark.timeout(
     120
 )  # some libraries wait half a minute before they try again, and the machine may be busy
