@@ -50,8 +50,9 @@ imports: $(STAMP) ## the layers of the architecture
 test: $(STAMP) clients ## the test suite
 	$(BIN)/pytest
 
-faults: $(STAMP) ## other Pythons, strangers' bytes, ten minutes of killed processes, full and slow disks; SEED=N repeats a run
+faults: $(STAMP) ## other Pythons, the sandbox as nobody, strangers' bytes, ten minutes of killed processes, full and slow disks; SEED=N repeats a run
 	@for version in $(OTHER_PYTHONS); do $(MAKE) -s test-on PYTHON_VERSION=$$version || exit 1; done
+	if test "$$(id -u)" = 0; then $(BIN)/python tests/nobody.py tests/sandbox tests/engine/dispatch tests/engine/workers tests/engine/egress; fi
 	$(BIN)/python tests/faults/fuzz.py --cases $(or $(CASES),100000) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/faults/description.py $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/faults/run.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

@@ -112,9 +112,9 @@ def _main(workers: int) -> None:
 
         return tuple(jail.Step(step.layer, of(step)) for step in steps)
 
-    jail.LAUNCHER, jail.ZYGOTE = timed(jail.LAUNCHER), timed(jail.ZYGOTE)  # type: ignore[misc,assignment]
-    jail.WORKER_BEFORE_LOOP = timed(jail.WORKER_BEFORE_LOOP)  # type: ignore[misc,assignment]
-    jail.WORKER = timed(jail.WORKER)  # type: ignore[misc,assignment]
+    jail.LAUNCHER, jail.ZYGOTE = timed(jail.LAUNCHER), timed(jail.ZYGOTE)  # type: ignore[misc,assignment]  # final but here
+    jail.WORKER_BEFORE_LOOP = timed(jail.WORKER_BEFORE_LOOP)  # type: ignore[misc,assignment]  # final but here
+    jail.WORKER = timed(jail.WORKER)  # type: ignore[misc,assignment]  # final but here
     room = jail.Jail()
     # The launcher hands over by fork: what it timed is in the child's copy.
     jail.enter(os.open(os.devnull, os.O_RDONLY), room)

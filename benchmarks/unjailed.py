@@ -17,7 +17,7 @@ def _zygote() -> None:
 
     sys.argv.remove(ZYGOTE)
     # Descriptors are closed as ever: a pipe that two workers held would never end.
-    jail.LAUNCHER = jail.ZYGOTE = jail.WORKER = ()  # type: ignore[misc,assignment]
+    jail.LAUNCHER = jail.ZYGOTE = jail.WORKER = ()  # type: ignore[misc,assignment]  # final but here
     probe.run = lambda room: [probe.Row("none", "holding", "nothing", "no jail", "")]  # noqa: ARG005  the name it is called with
     zygote.main()
 
@@ -26,7 +26,7 @@ def _daemon() -> None:
     from engine.__main__ import main  # noqa: PLC0415  the zygote has no use for it
     from engine.workers import zygote  # noqa: PLC0415  the zygote has no use for it
 
-    zygote.PROGRAM = ("-I", "-m", "benchmarks.unjailed", ZYGOTE)  # type: ignore[misc,assignment]
+    zygote.PROGRAM = ("-I", "-m", "benchmarks.unjailed", ZYGOTE)  # type: ignore[misc,assignment]  # final but here
     main()
 
 
