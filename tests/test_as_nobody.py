@@ -1,12 +1,11 @@
-"""Root's tests of the jail and of live workers, again as `nobody`; `make faults` runs all of them so."""
+"""Root's tests of the jail and of live workers, again as `nobody`; `make faults` runs more of them so."""
 
 from __future__ import annotations
 
 import os
 
-import pytest
-
 import nobody
+import pytest
 
 FILES = (
     "tests/sandbox/test_jail.py",

@@ -10,11 +10,12 @@ import gc
 import os
 import select
 import sys
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
-from sandbox import modules, wire
+from sandbox import jail, kernel, landlock, modules, wire
 from sandbox.runtime.context import CURRENT
 from sandbox.runtime.fetch import LINK
 from sandbox.worker.eventloop import WorkerLoop
@@ -23,8 +24,6 @@ from sandbox.worker.packing import fill_holes, renew_code
 from sandbox.worker.pipe import READ_BYTES, Pipe
 
 if TYPE_CHECKING:
-    from types import CodeType
-
     from sandbox.worker.ticker import Ticker
 
 TIMES: Final = 20
@@ -40,6 +39,8 @@ def prepare(ticker: Ticker) -> None:
         _rehearse(ticker)
     finally:
         sys.setprofile(None)
+    for module in (jail, kernel, landlock):  # what can't be rehearsed, for it can't be undone
+        codes |= {each.__code__ for each in vars(module).values() if isinstance(each, FunctionType)}
     gc.collect()
     fill_holes()
     renew_code(codes)
