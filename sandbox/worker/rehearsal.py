@@ -21,7 +21,7 @@ from sandbox.runtime.fetch import LINK
 from sandbox.worker.eventloop import WorkerLoop
 from sandbox.worker.loop import WARM_UP, Worker
 from sandbox.worker.packing import fill_holes, renew_code
-from sandbox.worker.pipe import READ_BYTES, Pipe
+from sandbox.worker.pipe import Pipe
 
 if TYPE_CHECKING:
     from sandbox.worker.ticker import Ticker
@@ -54,22 +54,22 @@ def prepare(ticker: Ticker) -> None:
 
 def _rehearse(ticker: Ticker) -> None:
     """Leaves nothing behind but what the interpreter has learned."""
-    pipe, http_fds = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+    frames, answers, http_fds = (os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) for _ in range(3))
     modules.reseed()
     loop = WorkerLoop().renew()
     with select.epoll() as epoll:
         page = memoryview(bytearray(wire.PAGE_BYTES))
-        worker = Worker(Pipe(*pipe), http_fds, epoll, page, ticker=ticker)
+        worker = Worker(Pipe(frames[0], answers[1]), http_fds, epoll, page, ticker=ticker)
         worker.warm_up()
         for frame in (_LOAD, _INVOKE):
-            os.write(pipe[1], frame.pack())
+            os.write(frames[1], frame.pack())
             worker.take(loop)  # reads
-            worker.take(loop)  # answers, into the same pipe
-            os.read(pipe[0], READ_BYTES)
+            worker.take(loop)  # does what it says
+            worker.take(loop)  # finds nothing more and rests: no tick may answer once the pipes are closed
     loop.close()
     CURRENT.set(None)
     LINK.channel = None
-    for fd in (*pipe, *http_fds):
+    for fd in (*frames, *answers, *http_fds):
         os.close(fd)
 
 
