@@ -44,7 +44,6 @@ class Connection(asyncio.Protocol):
         self.key = key
         self.rules = rules
         self.idle_since = 0.0
-        self.is_made = False
         """It was connected; `ended` is called when it isn't any more."""
         self.is_used = False
         """It has carried a response before."""
@@ -158,7 +157,6 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is connected, and if it is to be, encrypted."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, and says it isn't
-        self.is_made = True
 
     def data_received(self, data: bytes) -> None:
         """Parse it; whoever waits is woken once for all of it."""

@@ -51,14 +51,18 @@ class Pool:
 
     def __init__(self, *, find: Lookup, tls: ssl.SSLContext) -> None:
         self.source_address = ""
-        self.open = 0
-        """Connections that are open, or being opened."""
+        self._open_ones: set[Connection] = set()
         self._find = find
         self._tls = tls
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         """Those that have been idle longest first."""
         self._idle_of: dict[tuple[object, ...], list[Connection]] = {}
         self._none_open = asyncio.Event()
+
+    @property
+    def open(self) -> int:
+        """Connections that are open, or being opened."""
+        return len(self._open_ones)
 
     async def take(self, destination: Destination, target: Target, trace: Trace) -> Connection:
         """A connection to send one request on, and give back. Raises `Refused`, or `OSError`."""
@@ -89,7 +93,7 @@ class Pool:
         """Close what is idle; wait until the rest is given back."""
         while self._idle:
             self._close_idlest()
-        while self.open:
+        while self._open_ones:
             self._none_open.clear()
             await self._none_open.wait()
 
@@ -108,11 +112,8 @@ class Pool:
     def _ended(self, connection: Connection) -> None:
         if connection in self._idle:
             self._no_longer_idle(connection)
-        self._left()
-
-    def _left(self) -> None:
-        self.open -= 1
-        if not self.open:
+        self._open_ones.discard(connection)
+        if not self._open_ones:
             self._none_open.set()
 
     # --- Opening
@@ -120,10 +121,10 @@ class Pool:
     async def _open(
         self, key: tuple[object, ...], destination: Destination, target: Target, trace: Trace
     ) -> Connection:
-        self.open += 1
+        connection = Connection(key, destination.rules, self._ended)
+        self._open_ones.add(connection)
         if self.open > CONNECTIONS_MAX and self._idle:
             self._close_idlest()
-        connection = Connection(key, destination.rules, self._ended)
         try:
             begun = time.perf_counter()
             infos = await self._resolve(destination, target)
@@ -134,10 +135,9 @@ class Pool:
             finally:
                 trace.connect_ms += (time.perf_counter() - resolved) * 1000
         except BaseException:
-            if connection.is_made:
-                connection.close()
-            else:
-                self._left()
+            # Cancelled in between, uvloop says that it is made, and never that it is lost.
+            connection.close()
+            self._ended(connection)
             raise
         return connection
 
