@@ -38,7 +38,8 @@ def test_over_80_percent_caches_are_dropped_then_the_worker_is_replaced_and_at_1
 def test_memory_that_is_used_is_seen() -> None:
     gauge = Gauge()
     before = gauge.measure(os.getpid())
-    used = mmap.mmap(-1, 20_000_000, flags=mmap.MAP_PRIVATE)  # new pages: the heap may hold as many that are free
+    # New pages: the heap may hold as many that are free.
+    used = mmap.mmap(-1, 20_000_000, flags=mmap.MAP_PRIVATE)
     used.write(b"x" * len(used))
     after = gauge.measure(os.getpid())
     assert before is not None
