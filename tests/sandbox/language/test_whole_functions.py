@@ -623,7 +623,7 @@ SNIPPETS = {
         """,
     "optional import": """
         try:
-            import orjson as json
+            import ujson as json
         except ImportError:
             import json
         def main(): return json.dumps({})
