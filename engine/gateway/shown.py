@@ -24,9 +24,10 @@ def shown(operation: str, value: Any) -> Any:
 
 def _event(packed: bytes) -> dict[str, Any] | None:
     try:
-        return wire.unpack_limited(packed, items_max=wire.EVENT_BYTES_MAX, map_max=wire.EVENT_BYTES_MAX)  # type: ignore[no-any-return]
+        event = wire.unpack_limited(packed, items_max=wire.EVENT_BYTES_MAX, map_max=wire.EVENT_BYTES_MAX)
     except wire.WireError:
         return None
+    return event if isinstance(event, dict) else None
 
 
 def as_json(value: Any) -> bytes:

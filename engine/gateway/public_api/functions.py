@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from engine.errors import Conflict
 from engine.gateway.public_api import asked, paging, shapes
@@ -42,7 +42,7 @@ async def create(request: Request) -> dict[str, Any]:
 async def list_(request: Request) -> dict[str, Any]:
     """GET /functions."""
     wanted = request.query.get("resourceType", shapes.DESTINATION)
-    if wanted not in asked.ResourceType.__args__:  # type: ignore[attr-defined]
+    if wanted not in get_args(asked.ResourceType):
         raise Invalid("resourceType is one of DESTINATION, INSERT_DESTINATION, SOURCE", field="resourceType")
     rows = await request.call("function.list")
     rows = rows if wanted == shapes.DESTINATION else []  # there are no others here
