@@ -33,7 +33,7 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 def _policy_key() -> str:
     digest = hashlib.sha256(importlib.util.MAGIC_NUMBER + str(sys.implementation.cache_tag).encode())
     here = Path(__file__).parent
-    for path in sorted([*here.glob("*.py"), *here.glob("facades/**/*.py")]):
+    for path in sorted([*here.glob("*.py"), *here.glob("wire/*.py"), *here.glob("facades/**/*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
 

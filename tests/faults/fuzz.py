@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgpack
 import psutil
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -152,7 +153,7 @@ REQUESTS = st.builds(
 def is_packable(value: Any) -> bool:
     """Whether a frame can carry it."""
     try:
-        wire.msgpack.packb(value)
+        msgpack.packb(value)
     except (OverflowError, UnicodeEncodeError, ValueError):
         return False
     return True
