@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.dispatch.lane import Lane
     from engine.dispatch.tally import Tally
     from engine.journal.contract import Journal
+    from engine.model import Lease
 
 UNCOMMITTED_BYTES_MAX: Final = 32 * MIB
 """Beyond it clients are not read from until a commit is through."""
@@ -90,6 +91,40 @@ class Draft:
     shares: list[Share]
 
 
+@dataclass(slots=True)
+class Pending:
+    """Submits of which the journal hasn't heard."""
+
+    submits: list[Submit] = field(default_factory=list)
+    bytes: int = 0
+    events: int = 0
+
+    def add(self, submit: Submit) -> int:
+        """Take one more; its size in bytes."""
+        size = 0
+        for portion in submit.portions:
+            size += len(portion.events.bodies)
+            self.events += len(portion.events.sizes)
+        self.submits.append(submit)
+        self.bytes += size
+        return size
+
+    @property
+    def fills_a_chunk(self) -> bool:
+        """If it is all for one destination, more would not be joined to it."""
+        return self.bytes >= CHUNK_BYTES_MAX or self.events >= CHUNK_EVENTS_MAX
+
+
+class Stored(NamedTuple):
+    """What the journal answered."""
+
+    drafts: list[Draft]
+    leases: list[Lease]
+    """One for each draft."""
+    error: EngineError | None
+    """Why nothing was stored; then there are no drafts and no leases."""
+
+
 class Intake:
     """Owner of what is submitted and not yet durable."""
 
@@ -100,8 +135,10 @@ class Intake:
         self._dispatcher = dispatcher
         self._clock = clock
         self._loop = loop
-        self._pending: list[Submit] = []
-        self._pending_bytes = 0
+        self._pending = Pending()
+        self._is_scheduled = False
+        self._under_way = 0
+        """Appends that the journal has not answered."""
         self._uncommitted_bytes = 0
         self._relief: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,24 +160,31 @@ class Intake:
         """Take it; `acked` is called once its events are durable, or with the reason why not."""
         if self.is_closed:
             raise Unavailable("the daemon is stopping", remedy="submit again when it runs")
-        if not self._pending:
+        self._uncommitted_bytes += self._pending.add(submit)
+        if not self._is_scheduled and (not self._under_way or self._pending.fills_a_chunk):
+            self._is_scheduled = True
             self._loop.call_soon(self._flush)
-        size = sum(len(portion.events.bodies) for portion in submit.portions)
-        self._pending_bytes += size
-        self._uncommitted_bytes += size
-        self._pending.append(submit)
 
     def _flush(self) -> None:
-        submits, self._pending = self._pending, []
-        size, self._pending_bytes = self._pending_bytes, 0
-        task = self._loop.create_task(self._append(submits, size))
+        """Append what is pending. What comes while the disk is at work waits for it and is one append too: fewer and larger chunks."""
+        self._is_scheduled = False
+        if not self._pending.submits:
+            return
+        pending, self._pending = self._pending, Pending()
+        self._under_way += 1
+        task = self._loop.create_task(self._append(pending))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _append(self, submits: list[Submit], size: int) -> None:
-        admitted = [submit for submit in submits if _enter(submit) or await self._admit(submit)]
-        await self._store(admitted)
-        self._uncommitted_bytes -= size
+    async def _append(self, pending: Pending) -> None:
+        try:
+            submits = [submit for submit in pending.submits if _enter(submit) or await self._admit(submit)]
+            stored = await self._store(submits)
+        finally:
+            self._under_way -= 1
+            self._flush()  # the disk works on while these are answered
+        self._tell(submits, stored)
+        self._uncommitted_bytes -= pending.bytes
         if self._relief is not None and not self.congested:
             self._relief.set_result(None)
             self._relief = None
@@ -182,7 +226,7 @@ class Intake:
             submit.portions.append(portion)
         return True
 
-    async def _store(self, submits: list[Submit]) -> None:
+    async def _store(self, submits: list[Submit]) -> Stored:
         drafts = draft_chunks(submits)
         now_ms = self._clock.now_ms()
         chunks = [
@@ -195,22 +239,26 @@ class Intake:
             for portion in submit.overflowed
             for events in split_chunks(portion.events)
         ]
-        error: EngineError | None = None
-        leases = []
+        if not chunks and not overflowed:
+            return Stored([], [], None)
         try:
-            if chunks or overflowed:
-                leases = await self._journal.append(
-                    chunks, claims=claims_of(drafts), overflowed=overflowed, writing=self._expected_by(drafts)
-                )
-        except EngineError as failure:
-            error = failure
-        for draft, lease in zip(drafts, leases, strict=False):
+            leases = await self._journal.append(
+                chunks, claims=claims_of(drafts), overflowed=overflowed, writing=self._expected_by(drafts)
+            )
+        except EngineError as error:
+            return Stored([], [], error)
+        return Stored(drafts, leases, None)
+
+    def _tell(self, submits: list[Submit], stored: Stored) -> None:
+        """Acknowledge or refuse, and hand on what is to be delivered."""
+        drafts, leases, error = stored
+        for draft, lease in zip(drafts, leases, strict=True):
             count_duplicates(draft, lease.remaining)
             if missing := draft.count - lease.remaining.bit_count():
                 draft.lane.record.count(DUPLICATES, missing)
         for submit in submits:
             self._answer(submit, error)
-        for draft, lease in zip(drafts, leases, strict=False):
+        for draft, lease in zip(drafts, leases, strict=True):
             if lease.remaining:
                 waiters = [
                     (share.start, share.stop, share.submit.tally)
@@ -242,8 +290,8 @@ class Intake:
     async def close(self) -> None:
         """Take nothing more; wait until what was taken is durable or refused."""
         self.is_closed = True
-        await asyncio.sleep(0)
-        if self._tasks:
+        self._flush()
+        while self._tasks:
             await asyncio.wait(self._tasks)
 
 

@@ -4,7 +4,7 @@
                                   └► reads, in the order they were asked, after the commit ─► answers
 
 What arrives during a commit is the next transaction, so that a lone request costs one fsync and a flood shares it. It waits
-for company only where `commit_wait_us` says so, and never with somebody who reads. While the disk is full appends are refused at once; what ended is held, and tried again
+for company only where `commit_wait_us` says so, or if it has nothing but outcomes, and never with somebody who reads. While the disk is full appends are refused at once; what ended is held, and tried again
 with each request and each second.
 """
 
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 COMMIT_BYTES_MAX: Final = 4 << 20
 """A transaction is closed when it has so much, so that a flood doesn't stretch everybody's wait, nor the WAL."""
 COMMIT_REQUESTS_MAX: Final = 4096
+SETTLE_WAIT_S: Final = 0.002
+"""Outcomes alone wait for events to share a commit with: nobody waits for them, and events that come meanwhile would wait for their fsync."""
 COMMIT_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 COMMIT_BOUNDS_BYTES: Final = (1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20)
 RETRY_AFTER_S: Final = 1.0
@@ -128,17 +130,19 @@ class Writer:
     def _take(self) -> list[Request]:
         """All that is queued, up to a transaction's worth; empty after a pause that housekeeping asked for."""
         batch: list[Request] = []
-        size = 0
+        size, wait_s = 0, SETTLE_WAIT_S
         with contextlib.suppress(queue.Empty):
             batch.append(self._queue.get(timeout=self._pause_s()))
-            until = self._clock.monotonic() + self._commit_wait_s if self._commit_wait_s else 0.0
+            begun = self._clock.monotonic()
             while len(batch) < COMMIT_REQUESTS_MAX:
-                left_s = 0.0
-                if isinstance(batch[-1], Append | Settle):
-                    size += batch[-1].writes.size_bytes
+                last, left_s = batch[-1], 0.0
+                if not isinstance(last, Settle | Release):
+                    wait_s = self._commit_wait_s  # somebody waits for its answer
+                if isinstance(last, Append | Settle):
+                    size += last.writes.size_bytes
                     if size >= COMMIT_BYTES_MAX:
                         break
-                    left_s = until - self._clock.monotonic() if until else 0.0
+                    left_s = begun + wait_s - self._clock.monotonic()
                 batch.append(self._queue.get(block=left_s > 0, timeout=max(0.0, left_s)))
         return batch
 

@@ -19,6 +19,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.errors import ConfigurationError, JournalFull, Unavailable
+from engine.journal import writer
 from engine.journal.contract import Claim
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Chunk, Lease, Part
@@ -134,6 +135,39 @@ def test_who_writes_waits_for_company_as_long_as_the_operator_says_and_a_reader_
 
     assert asyncio.run(run(60_000_000)) == 1
     assert asyncio.run(run(0)) == 3
+
+
+def test_outcomes_share_the_commit_of_the_events_that_come_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SETTLE_WAIT_S", 30.0)
+
+    async def run() -> int:
+        clock = ManualClock()
+        journal = SqliteJournal.open(tmp_path / "journal.db", clock=clock)
+        [lease] = await journal.append([make_chunk(clock)])
+        settling = asyncio.ensure_future(journal.settle([(lease, [every(lease, "delivered")])]))
+        await asyncio.sleep(0)
+        await journal.append([make_chunk(clock)])
+        await settling
+        commits = journal._writer.commits
+        await journal.close()
+        return commits
+
+    assert asyncio.run(run()) == 2
+
+
+def test_outcomes_that_nothing_comes_after_are_written_all_the_same(tmp_path: Path) -> None:
+    async def run() -> int:
+        clock = ManualClock()
+        journal = SqliteJournal.open(tmp_path / "journal.db", clock=clock)
+        [lease] = await journal.append([make_chunk(clock)])
+        await journal.settle([(lease, [every(lease, "delivered")])])
+        commits = journal._writer.commits
+        await journal.close()
+        return commits
+
+    assert asyncio.run(run()) == 2
 
 
 def test_nothing_is_left_in_the_file_of_what_was_settled_in_parts(tmp_path: Path) -> None:
