@@ -47,12 +47,11 @@ types: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## the layers of the architecture
 	$(BIN)/lint-imports
 
-test: $(STAMP) clients ## the test suite
-	$(BIN)/pytest
+test: $(STAMP) clients ## the test suite; for root also as nobody
+	$(BIN)/python tests/suite.py
 
-faults: $(STAMP) ## other Pythons, the sandbox as nobody, strangers' bytes, ten minutes of killed processes, full and slow disks; SEED=N repeats a run
+faults: $(STAMP) ## other Pythons, strangers' bytes, ten minutes of killed processes, full and slow disks; SEED=N repeats a run
 	@for version in $(OTHER_PYTHONS); do $(MAKE) -s test-on PYTHON_VERSION=$$version || exit 1; done
-	if test "$$(id -u)" = 0; then $(BIN)/python tests/nobody.py tests/sandbox tests/engine/dispatch tests/engine/workers tests/engine/egress; fi
 	$(BIN)/python tests/faults/fuzz.py --cases $(or $(CASES),100000) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/faults/description.py $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/faults/run.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
@@ -66,7 +65,7 @@ test-on: ## the jail and the sandbox on another CPython: PYTHON_VERSION=3.12
 	  && .venv-$(PYTHON_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
 	  && .venv-$(PYTHON_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
 	  && touch .venv-$(PYTHON_VERSION)/.ready; } || exit 1; \
-	echo "CPython $(PYTHON_VERSION)" && .venv-$(PYTHON_VERSION)/bin/pytest tests/sandbox tests/system/test_quarantine.py tests/system/test_replacement.py
+	echo "CPython $(PYTHON_VERSION)" && .venv-$(PYTHON_VERSION)/bin/python tests/suite.py tests/sandbox tests/system/test_quarantine.py tests/system/test_replacement.py
 
 check: lint types imports test bench-smoke ## all that CI runs
 

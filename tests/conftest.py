@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from command_line import CommandLine
 from jailed import Room
 from running import Daemon
+from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.wire import LIBRARIES
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
 
     from engine.client import Client
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 HERE: Final = Path(__file__).parent
 LONG_FIRST: Final = (
-    "test_as_nobody.py",
     "gateway_clients",
     "faults",
     "system",
@@ -31,6 +31,19 @@ LONG_FIRST: Final = (
     "snippets",
 )
 """Of this folder. Modules are divided among processes as they come: one that takes a minute mustn't come last."""
+TOGETHER: Final = ("tests/escapes/", "tests/engine/gateway/")
+"""Their modules share what costs seconds to start, so that one process runs all of a folder."""
+
+
+class Divided(LoadScopeScheduling):
+    """A process is given a module at a time, or a folder that is `TOGETHER`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next(filter(nodeid.startswith, TOGETHER), nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Divided:
+    return Divided(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,20 +80,19 @@ def own_daemon(tmp_path: Path) -> Iterator[Daemon]:
         daemon.stop()
 
 
+@pytest.fixture(scope="session")
+def command_line() -> Iterator[CommandLine]:
+    with CommandLine() as command_line:
+        yield command_line
+
+
 @pytest.fixture
-def engine(daemon: Daemon) -> Callable[..., subprocess.CompletedProcess[str]]:
+def engine(daemon: Daemon, command_line: CommandLine) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The command line, against the daemon."""
 
-    def run(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "engine", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=40,
-            check=False,
-            env={**os.environ, "ENGINE_SOCKET": str(daemon.socket), **env},
-        )
+    def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "ENGINE_SOCKET": str(daemon.socket), **environment}
+        return command_line.run(*arguments, folder=Path.cwd(), environment=environment, stdin=stdin.encode())
 
     return run
 

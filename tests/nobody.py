@@ -1,10 +1,11 @@
 """`python tests/nobody.py [PYTEST'S ARGUMENTS]`: the tests as `nobody`, for root; what that user needs is copied to a folder that it can read.
 
-Of it is an interpreter, the packages, the project. Left out are developers' tools: the few tests that call one skip.
+That is an interpreter, the packages, the project. Left out are developers' tools that no test calls.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,10 +13,17 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
 
-ROOT = Path(__file__).parent.parent
-NOBODY = 65534
-LEFT_OUT = (
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parent.parent
+NOBODY: Final = 65534
+UNFINISHED: Final = "*.pyc.*"
+"""What is just being compiled by others has such a name until it is complete."""
+LEFT_OUT: Final = (
+    UNFINISHED,
     "site-packages",
     "test",
     "idlelib",
@@ -25,50 +33,63 @@ LEFT_OUT = (
     "turtledemo",
     "config-*",
 )
-DEVELOPERS = ("ruff*", "grimp*", "pip", "pip-*", "setuptools*", "hatch*", "importlinter*")
+DEVELOPERS: Final = (
+    UNFINISHED,
+    "*editable*",
+    *("ruff*", "grimp*", "pip", "pip-*", "setuptools*", "hatch*", "importlinter*"),
+)
+NOT_AGAIN: Final = {
+    "gateway_clients": "other people's libraries, which know of the product nothing but an address",
+    "test_codebase.py": "reads the sources, which are the same for everybody",
+    "test_docs.py": "reads the guides, which are the same for everybody",
+}
+"""What of the tests `nobody` doesn't run, and why."""
 
 
-def run(*arguments: str, timeout_s: float, workers: int = 0) -> subprocess.CompletedProcess[str]:
-    """pytest as `nobody` on `workers` processes. Raises `subprocess.TimeoutExpired`.
-
-    Compiled modules are copied with their sources, whose times they name: a daemon whose modules must be compiled first takes seconds to start.
-    """
+@contextlib.contextmanager
+def running(*arguments: str, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """pytest as `nobody`, which writes to `output`; ended at last, and its folder removed."""
     folder = Path(tempfile.mkdtemp(prefix="engine-nobody-"))
     try:
         _fill(folder)
-        return subprocess.run(
-            [str(folder / "bin" / "python"), "-m", "pytest", "-q", "-n", str(workers), *arguments],
+        ignored = [f"--ignore=tests/{name}" for name in NOT_AGAIN]
+        with subprocess.Popen(
+            [str(folder / "bin" / "python"), "-m", "pytest", *ignored, *arguments],
             cwd=folder,
-            env={**os.environ, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "HOME": str(folder)},
             user=NOBODY,
             group=NOBODY,
             extra_groups=[],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fill(folder: Path) -> None:
+    """Compiled modules are copied with their sources, whose times they name: what must be compiled first takes seconds to start."""
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     base, library = Path(sys.base_prefix), folder / "lib" / name
     shutil.copytree(base / "lib" / name, library, ignore=shutil.ignore_patterns(*LEFT_OUT))
     packages = library / "site-packages"
-    shutil.copytree(
-        sysconfig.get_paths()["purelib"], packages, ignore=shutil.ignore_patterns(*DEVELOPERS, "*editable*")
-    )
+    shutil.copytree(sysconfig.get_paths()["purelib"], packages, ignore=shutil.ignore_patterns(*DEVELOPERS))
+    unfinished = shutil.ignore_patterns(UNFINISHED)
     for part in ("engine", "sandbox", "benchmarks"):
-        shutil.copytree(ROOT / part, packages / part)
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, packages / part, ignore=unfinished)
+    shutil.copytree(
+        ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns(UNFINISHED, "node_modules")
+    )
     shutil.copy(ROOT / "pyproject.toml", folder)
     _copy_interpreter(base, folder, name)
-    # Its own, for what tests write where they are run: the examples of Hypothesis.
+    # Its own, for what is written there: compiled tests, the examples of Hypothesis.
+    subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", str(folder)], check=True)
     folder.chmod(0o755)
-    os.chown(folder, NOBODY, NOBODY)
 
 
 def _copy_interpreter(base: Path, folder: Path, name: str) -> None:
@@ -87,6 +108,5 @@ def _copy_interpreter(base: Path, folder: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    answer = run(*sys.argv[1:], timeout_s=1_200, workers=os.cpu_count() or 1)
-    sys.stdout.write(answer.stdout)
-    sys.exit(answer.returncode)
+    with running(*sys.argv[1:]) as alone:
+        sys.exit(alone.wait())

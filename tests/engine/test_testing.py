@@ -132,22 +132,6 @@ def test_what_a_wrong_test_is_told(tmp_path: Path) -> None:
     assert "2 failed" in said
 
 
-@pytest.mark.parametrize("options", [[], ["--batch"]])
-def test_what_init_writes_passes(tmp_path: Path, options: list[str]) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "engine", "init", "mine", *options],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        command, cwd=tmp_path / "mine", capture_output=True, text=True, check=False, timeout=50
-    )
-    assert "2 passed" in done.stdout, done.stdout
-
-
 def test_time_stands_still_for_libraries_too(deploy: Deploy, tmp_path: Path) -> None:
     path = tmp_path / "libraries.py"
     path.write_text(

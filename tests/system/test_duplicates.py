@@ -11,7 +11,11 @@ from running import new_id
 from engine.cli.main import cli
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from running import Daemon
+
+    from engine.client import Client
 
 COUNTS = "def on_track(event, settings):\n    return 1\n"
 
@@ -47,42 +51,32 @@ def test_an_event_that_comes_again_is_acknowledged_counted_and_not_delivered(own
     assert own_daemon.stop() == 0
 
 
-def test_submits_that_arrive_together_learn_each_its_own_duplicates(own_daemon: Daemon) -> None:
-    own_daemon.start()
-    with own_daemon.client() as client:
-        client.deploy("once", COUNTS)
-        ids = [new_id() for _ in range(50)]
-        batches = [[event(ids[at % 50]), event(new_id()), event(ids[at % 50])] for at in range(100)]
-        results = list(client.submit_many("once", batches, wait=True))
-        assert {(result.accepted, result.delivered, result.duplicates) for result in results[:50]} == {
-            (2, 2, 1)
-        }
-        assert {(result.accepted, result.delivered, result.duplicates) for result in results[50:]} == {
-            (1, 1, 2)
-        }
-        singles = [[event(one)] for one in (*ids, new_id())]
-        results = list(client.submit_many("once", singles, wait=True))
-        assert [result.duplicates for result in results] == [1] * 50 + [0]
-        mixed = list(client.submit_many("once", singles, wait=True, dedupe=False))
-        assert {result.delivered for result in mixed} == {1}
-    assert own_daemon.stop() == 0
+def test_submits_that_arrive_together_learn_each_its_own_duplicates(client: Client) -> None:
+    client.deploy("together", COUNTS)
+    ids = [new_id() for _ in range(50)]
+    batches = [[event(ids[at % 50]), event(new_id()), event(ids[at % 50])] for at in range(100)]
+    results = list(client.submit_many("together", batches, wait=True))
+    assert {(result.accepted, result.delivered, result.duplicates) for result in results[:50]} == {(2, 2, 1)}
+    assert {(result.accepted, result.delivered, result.duplicates) for result in results[50:]} == {(1, 1, 2)}
+    singles = [[event(one)] for one in (*ids, new_id())]
+    results = list(client.submit_many("together", singles, wait=True))
+    assert [result.duplicates for result in results] == [1] * 50 + [0]
+    mixed = list(client.submit_many("together", singles, wait=True, dedupe=False))
+    assert {result.delivered for result in mixed} == {1}
 
 
-def test_the_command_says_how_many_were_duplicates(own_daemon: Daemon) -> None:
-    own_daemon.start()
-    with own_daemon.client() as client:
-        client.deploy("once", COUNTS)
-    file = own_daemon.folder / "events.json"
+def test_the_command_says_how_many_were_duplicates(daemon: Daemon, client: Client, tmp_path: Path) -> None:
+    client.deploy("typed", COUNTS)
+    file = tmp_path / "events.json"
     file.write_text(json.dumps([event("a"), event("a"), event("b")]))
-    runner = CliRunner(env={"ENGINE_SOCKET": str(own_daemon.socket)})
-    first = runner.invoke(cli, ["submit", "once", str(file), "--wait"], standalone_mode=False)
+    runner = CliRunner(env={"ENGINE_SOCKET": str(daemon.socket)})
+    first = runner.invoke(cli, ["submit", "typed", str(file), "--wait"], standalone_mode=False)
     assert "accepted 2 events" in first.output
     assert "1 duplicates, accepted before: not delivered" in first.output
-    again = runner.invoke(cli, ["submit", "once", str(file), "--json"], standalone_mode=False)
+    again = runner.invoke(cli, ["submit", "typed", str(file), "--json"], standalone_mode=False)
     shown = json.loads(again.output)
     assert (shown["accepted"], shown["duplicates"]) == (0, 3)
     bypassed = runner.invoke(
-        cli, ["submit", "once", str(file), "--no-dedupe", "--json"], standalone_mode=False
+        cli, ["submit", "typed", str(file), "--no-dedupe", "--json"], standalone_mode=False
     )
     assert json.loads(bypassed.output)["accepted"] == 3
-    assert own_daemon.stop() == 0

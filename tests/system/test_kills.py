@@ -44,9 +44,8 @@ def zygote_of(daemon: Daemon) -> psutil.Process:
     return zygote
 
 
-def test_a_killed_worker_costs_its_own_event_one_attempt_and_the_rest_nothing(own_daemon: Daemon) -> None:
-    own_daemon.start()
-    with own_daemon.client() as client, own_daemon.client() as other:
+def test_a_killed_worker_costs_its_own_event_one_attempt_and_the_rest_nothing(daemon: Daemon) -> None:
+    with daemon.client() as client, daemon.client() as other:
         client.deploy(
             "killed", "import time\ndef on_track(event):\n    time.sleep(0.005)\n", limits={"concurrency": 4}
         )
@@ -73,12 +72,10 @@ def test_a_killed_worker_costs_its_own_event_one_attempt_and_the_rest_nothing(ow
         assert killed == 3
         assert result.by_code.get("crashed", 0) <= 3
         assert slowest < 1.0
-    assert own_daemon.stop() == 0
 
 
-def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(own_daemon: Daemon) -> None:
-    own_daemon.start()
-    with own_daemon.client() as client, own_daemon.client() as other:
+def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(daemon: Daemon) -> None:
+    with daemon.client() as client, daemon.client() as other:
         client.deploy("going-on", SLOW)
         results: list[Any] = []
         sender = threading.Thread(
@@ -87,11 +84,10 @@ def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(o
         sender.start()
         while not busy_workers(other, "going-on"):
             time.sleep(0.01)
-        zygote_of(own_daemon).kill()
+        zygote_of(daemon).kill()
         sender.join(30)
         (result,) = results
         assert result.by_code == {"delivered": 600}
-    assert own_daemon.stop() == 0
 
 
 def shelved_message_ids(folder: Path) -> set[str]:
@@ -162,12 +158,11 @@ def test_a_removal_that_a_kill_cut_short_is_continued(own_daemon: Daemon) -> Non
     assert own_daemon.stop() == 0
 
 
-def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(own_daemon: Daemon) -> None:
+def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(daemon: Daemon) -> None:
     import subprocess
     import sys
 
-    own_daemon.start()
-    assert own_daemon.process is not None
+    assert daemon.process is not None
     second = subprocess.run(
         [
             sys.executable,
@@ -175,9 +170,9 @@ def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(own_daemon
             "engine",
             "serve",
             "--data-dir",
-            str(own_daemon.folder),
+            str(daemon.folder),
             "--socket",
-            str(own_daemon.folder / "b.sock"),
+            str(daemon.folder / "b.sock"),
         ],
         capture_output=True,
         text=True,
@@ -185,15 +180,13 @@ def test_a_second_daemon_on_the_same_data_is_refused_naming_the_first(own_daemon
         check=False,
     )
     assert second.returncode == 69
-    assert f"pid {own_daemon.process.pid}" in second.stderr
-    assert own_daemon.stop() == 0
+    assert f"pid {daemon.process.pid}" in second.stderr
 
 
-def test_garbage_on_the_socket_closes_that_connection_and_nothing_else(own_daemon: Daemon) -> None:
+def test_garbage_on_the_socket_closes_that_connection_and_nothing_else(daemon: Daemon) -> None:
     import socket
 
-    own_daemon.start()
-    with own_daemon.client() as client:
+    with daemon.client() as client:
         client.deploy("calm", QUICK)
         for garbage in (
             b"GET / HTTP/1.1\r\n\r\n",
@@ -203,14 +196,13 @@ def test_garbage_on_the_socket_closes_that_connection_and_nothing_else(own_daemo
             os.urandom(4096),
         ):
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(own_daemon.socket))
+                connection.connect(str(daemon.socket))
                 connection.sendall(garbage)
                 connection.shutdown(socket.SHUT_WR)
                 connection.settimeout(5)
                 while connection.recv(4096):
                     pass
         assert client.submit("calm", events(10), wait=True).delivered == 10
-    assert own_daemon.stop() == 0
 
 
 def test_a_flood_waits_on_disk_and_is_delivered_in_full(own_daemon: Daemon) -> None:
@@ -226,12 +218,11 @@ def test_a_flood_waits_on_disk_and_is_delivered_in_full(own_daemon: Daemon) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into a process that isn't dumpable")
-def test_a_worker_has_an_empty_root_and_no_rights(own_daemon: Daemon) -> None:
-    own_daemon.start()
-    with own_daemon.client() as client:
-        client.deploy("calm", QUICK)
-        client.submit("calm", events(1), wait=True)
-        (pid,) = [row["pid"] for row in client.workers() if row["destination"] == "calm"]
+def test_a_worker_has_an_empty_root_and_no_rights(daemon: Daemon) -> None:
+    with daemon.client() as client:
+        client.deploy("bare", QUICK)
+        client.submit("bare", events(1), wait=True)
+        (pid,) = [row["pid"] for row in client.workers() if row["destination"] == "bare"]
         assert list(Path(f"/proc/{pid}/root").iterdir()) == []
         status = dict(
             line.split(":\t", 1)
@@ -247,4 +238,3 @@ def test_a_worker_has_an_empty_root_and_no_rights(own_daemon: Daemon) -> None:
         )  # two heading lines, and a loopback that is down
         for name in ("net", "pid", "user", "mnt", "ipc", "uts", "cgroup"):
             assert Path(f"/proc/{pid}/ns/{name}").readlink() != Path(f"/proc/self/ns/{name}").readlink()
-    assert own_daemon.stop() == 0

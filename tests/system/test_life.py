@@ -94,7 +94,7 @@ def test_a_stop_waits_no_longer_than_it_may_and_what_ran_runs_again(own_daemon: 
     assert own_daemon.stop() == 0
 
 
-def test_a_second_signal_ends_it_at_once(own_daemon: Daemon) -> None:
+def test_while_it_stops_submits_are_refused_and_a_second_signal_ends_it_at_once(own_daemon: Daemon) -> None:
     own_daemon.start()
     assert own_daemon.process is not None
     with own_daemon.client() as client:
@@ -103,56 +103,42 @@ def test_a_second_signal_ends_it_at_once(own_daemon: Daemon) -> None:
         wait_until(lambda: client.show("stuck")["in_flight"])
         own_daemon.process.terminate()
         wait_until(lambda: "stopping" in own_daemon.log.read_text())
-        own_daemon.process.terminate()
-        assert own_daemon.process.wait(5) == 130
+        with pytest.raises(EngineError, match=r"stopping|hung up"):
+            client.submit("stuck", sleeping(0))
+    own_daemon.process.terminate()
+    assert own_daemon.process.wait(5) == 130
 
 
-def test_a_reload_takes_what_it_can_and_says_what_needs_a_restart(own_daemon: Daemon) -> None:
+def test_a_reload_with_one_wrong_setting_changes_nothing_else_it_takes_what_it_can_and_says_what_needs_a_restart(
+    own_daemon: Daemon,
+) -> None:
     config = own_daemon.folder / "engine.toml"
     config.write_text("timeout_ms = 1000\n")
     own_daemon.start("--config", str(config))
+
+    def timeouts_ms(*names: str) -> list[int]:
+        return [client.show(name)["limits"]["timeout_ms"] for name in names]
+
     with own_daemon.client() as client:
         client.deploy("earlier", SLOW)
         client.deploy("itself", SLOW, limits={"timeout_ms": 700})
         client.submit("earlier", sleeping(0.01), wait=True)
+        config.write_text("timeout_ms = 3000\nspares = 0\n")
+        hang_up(own_daemon)
+        wait_until(lambda: "reload_refused" in own_daemon.log.read_text())
+        assert "spares is a whole number" in own_daemon.log.read_text()
+        client.deploy("meanwhile", SLOW)
+        assert timeouts_ms("earlier", "itself", "meanwhile") == [1000, 700, 1000]
         config.write_text('timeout_ms = 2000\nsocket_mode = "0666"\n')
         hang_up(own_daemon)
         wait_until(lambda: "restart_needed" in own_daemon.log.read_text())
         assert "socket_mode" in own_daemon.log.read_text().split("restart_needed")[1]
         client.deploy("later", SLOW)
-        shown = [client.show(name)["limits"]["timeout_ms"] for name in ("earlier", "itself", "later")]
-        assert shown == [2000, 700, 2000]
+        assert timeouts_ms("earlier", "itself", "later") == [2000, 700, 2000]
         assert client.submit("earlier", sleeping(1.2), wait=True).by_code == {"delivered": 1}
         assert own_daemon.socket.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_reload_with_one_wrong_setting_changes_nothing(own_daemon: Daemon) -> None:
-    config = own_daemon.folder / "engine.toml"
-    config.write_text("timeout_ms = 1000\n")
-    own_daemon.start("--config", str(config))
-    with own_daemon.client() as client:
-        config.write_text("timeout_ms = 2000\nspares = 0\n")
-        hang_up(own_daemon)
-        wait_until(lambda: "reload_refused" in own_daemon.log.read_text())
-        assert "spares is a whole number" in own_daemon.log.read_text()
-        client.deploy("later", SLOW)
-        assert client.show("later")["limits"]["timeout_ms"] == 1000
 
 
 def hang_up(daemon: Daemon) -> None:
     assert daemon.process is not None
     os.kill(daemon.process.pid, signal.SIGHUP)
-
-
-def test_while_it_stops_submits_are_refused(own_daemon: Daemon) -> None:
-    own_daemon.start()
-    assert own_daemon.process is not None
-    with own_daemon.client() as client:
-        client.deploy("slow", SLOW)
-        client.submit("slow", sleeping(1.5))
-        wait_until(lambda: client.show("slow")["in_flight"])
-        own_daemon.process.terminate()
-        wait_until(lambda: "stopping" in own_daemon.log.read_text())
-        with pytest.raises(EngineError, match=r"stopping|hung up"):
-            client.submit("slow", sleeping(0))
-    assert own_daemon.process.wait(20) == 0

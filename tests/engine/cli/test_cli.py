@@ -18,6 +18,7 @@ from engine.cli.main import COMMANDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from command_line import CommandLine
     from fake_core import ServedCore
 
 Run: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
@@ -26,30 +27,23 @@ TRACK = {"type": "track", "event": "Bought"}
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(command_line: CommandLine, tmp_path: Path) -> Run:
     """Run `engine` in a directory of its own; no daemon answers unless the test has one."""
 
     def engine(*arguments: str, stdin: str | bytes = "", **environment: str) -> Any:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "ENGINE_SOCKET": str(tmp_path / "e.sock"),
-            **environment,
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "engine", *arguments],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            cwd=tmp_path,
-            env=env,
-            timeout=50,
-            check=False,
+        done = command_line.run(
+            *arguments,
+            folder=tmp_path,
+            environment={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "ENGINE_SOCKET": str(tmp_path / "e.sock"),
+                **environment,
+            },
+            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
         )
-        text = subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
-        assert "Traceback" not in text.stdout + text.stderr
-        return text
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
 
     return engine
 
@@ -197,6 +191,7 @@ def test_what_init_writes_passes_its_own_tests(run: Run, tmp_path: Path, flags: 
         check=False,
     )
     assert inner.returncode == 0, inner.stdout.decode()
+    assert b"2 passed" in inner.stdout
 
 
 def test_init_overwrites_nothing(run: Run, function: Path) -> None:

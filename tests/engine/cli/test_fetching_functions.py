@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from upstreams import Server, reply
@@ -15,8 +14,13 @@ from engine.egress.supervise import check_mocks
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from command_line import CommandLine
+
+Run: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
 SOURCE = """
 async def on_track(event, settings):
@@ -31,9 +35,13 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "engine", "test", "function.py", "--sample", "track", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=50)
+@pytest.fixture
+def run(command_line: CommandLine, tmp_path: Path) -> Run:
+    def engine_test(*arguments: str) -> subprocess.CompletedProcess[str]:
+        typed = ("test", "function.py", "--sample", "track", *arguments)
+        return command_line.run(*typed, folder=tmp_path, environment=os.environ)
+
+    return engine_test
 
 
 def write(folder: Path, url: str) -> None:
@@ -41,13 +49,15 @@ def write(folder: Path, url: str) -> None:
     (folder / "settings.json").write_text(json.dumps({"url": url, "key": "a-secret-key"}))
 
 
-def test_requests_are_shown_recorded_and_replayed_without_the_api(tmp_path: Path, server: Server) -> None:
+def test_requests_are_shown_recorded_and_replayed_without_the_api(
+    run: Run, tmp_path: Path, server: Server
+) -> None:
     server.answers["/record"] = reply(
         b'{"id": 7}', "201 Created", "Content-Type: application/json", "Date: today"
     )
     write(tmp_path, server.url("/record"))
     place = f"127.0.0.1:{server.port}"
-    shown = run(tmp_path, "--settings", "settings.json", "--allow", place, "--record", "mocks.json")
+    shown = run("--settings", "settings.json", "--allow", place, "--record", "mocks.json")
     assert shown.returncode == 0, shown.stderr
     assert f"→ POST http://{place}[secret]  201" in shown.stdout
     assert '{"key":"[secret]"}' in shown.stdout
@@ -56,24 +66,24 @@ def test_requests_are_shown_recorded_and_replayed_without_the_api(tmp_path: Path
     assert (mock["method"], mock["status"], mock["text"]) == ("POST", 201, '{"id": 7}')
     assert mock["headers"] == {"Content-Type": "application/json"}
     before = len(server.requests)
-    replayed = run(tmp_path, "--settings", "settings.json", "--mock", "mocks.json", "--json")
+    replayed = run("--settings", "settings.json", "--mock", "mocks.json", "--json")
     result = json.loads(replayed.stdout)
     assert result["result"] == repr('{"id": 7}')
     assert result["requests"][0]["status"] == 201
     assert len(server.requests) == before
 
 
-def test_without_a_mock_nothing_is_called(tmp_path: Path, server: Server) -> None:
+def test_without_a_mock_nothing_is_called(run: Run, tmp_path: Path, server: Server) -> None:
     write(tmp_path, server.url("/never"))
     (tmp_path / "mocks.json").write_text("[]")
     before = len(server.requests)
-    done = run(tmp_path, "--settings", "settings.json", "--mock", "mocks.json")
+    done = run("--settings", "settings.json", "--mock", "mocks.json")
     assert done.returncode == 1
     assert "no mock answers POST" in done.stderr
     assert len(server.requests) == before
 
 
-def test_answers_that_nothing_looked_at_are_warned_of(tmp_path: Path) -> None:
+def test_answers_that_nothing_looked_at_are_warned_of(run: Run, tmp_path: Path) -> None:
     write(tmp_path, "https://api.example.com/")
     answers = [
         {"url": f"https://api.example.com/{status}", "status": status} for status in (200, 302, 404, 503)
@@ -87,7 +97,7 @@ def on_track(event):
     return LOOK
 """
     (tmp_path / "function.py").write_text(source.replace("LOOK", "None"))
-    lines = [line for line in run(tmp_path, "--mock", "mocks.json").stdout.splitlines() if "warn" in line]
+    lines = [line for line in run("--mock", "mocks.json").stdout.splitlines() if "warn" in line]
     assert len(lines) == 3
     assert "302, a redirect that was not followed" in lines[0]
     assert "404, and nothing looked at it" in lines[1]
@@ -95,7 +105,7 @@ def on_track(event):
     (tmp_path / "function.py").write_text(
         source.replace("answer.text", "answer.status").replace("LOOK", "None")
     )
-    assert "warn" not in run(tmp_path, "--mock", "mocks.json").stdout
+    assert "warn" not in run("--mock", "mocks.json").stdout
 
 
 @pytest.mark.parametrize(
@@ -113,8 +123,8 @@ def test_a_file_of_mocks_that_is_none_is_refused(tmp_path: Path, content: str | 
         check_mocks(mocks.read(path))
 
 
-def test_a_refusal_names_the_flag(tmp_path: Path, server: Server) -> None:
+def test_a_refusal_names_the_flag(run: Run, tmp_path: Path, server: Server) -> None:
     write(tmp_path, server.url("/x"))
-    done = run(tmp_path, "--settings", "settings.json")
+    done = run("--settings", "settings.json")
     assert done.returncode == 1
     assert f"--allow 127.0.0.1:{server.port}" in done.stderr
