@@ -84,10 +84,11 @@ def encode_event(event: Any) -> tuple[int, str, str, bytes]:
         raise InvalidEvent(
             f"an event is an object, not {type(event).__name__}", remedy="send one JSON object an event"
         )
-    kind = EVENT_TYPE_INDEX.get(event.get("type")) if isinstance(event.get("type"), str) else None  # type: ignore[arg-type]
+    name = event.get("type")
+    kind = EVENT_TYPE_INDEX.get(name) if isinstance(name, str) else None
     if kind is None:
         raise InvalidEvent(
-            f"{str(event.get('type'))[:40]!r} is no type of event",
+            f"{str(name)[:40]!r} is no type of event",
             remedy=f"use one of {', '.join(EVENT_TYPE_INDEX)}",
         )
     try:

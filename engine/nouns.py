@@ -53,19 +53,20 @@ class Sources(Generic[One, Many]):
     """Where events come from."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+        self._one: Callable[..., One] = call
+        self._many: Callable[..., Many] = call
 
     def create(self, name: str, *, samples_kept: int | None = None) -> One:
         """{name, write_keys, destinations, samples_kept, created}. Raises `Conflict` if it exists."""
-        return self._call("source.create", name=name, **given(samples_kept=samples_kept))  # type: ignore[no-any-return]
+        return self._one("source.create", name=name, **given(samples_kept=samples_kept))
 
     def list(self) -> Many:
         """A row a source: {name, destinations, write_keys (their number), created}."""
-        return self._call("source.list")  # type: ignore[no-any-return]
+        return self._many("source.list")
 
     def show(self, name: str) -> One:
         """As `create`. Raises `NotFound`."""
-        return self._call("source.show", name=name)  # type: ignore[no-any-return]
+        return self._one("source.show", name=name)
 
     def update(
         self,
@@ -77,22 +78,23 @@ class Sources(Generic[One, Many]):
     ) -> One:
         """Change what is given; as `show`. A write key is rotated by adding one and removing the old one later."""
         arguments = given(samples_kept=samples_kept, remove_key=remove_key)
-        return self._call("source.update", name=name, add_key=add_key, **arguments)  # type: ignore[no-any-return]
+        return self._one("source.update", name=name, add_key=add_key, **arguments)
 
     def samples(self, name: str, event_type: str | None = None) -> Many:
         """The last events that it sent, of all types or of one; msgpack each (bytes)."""
-        return self._call("source.samples", name=name, **given(type=event_type))  # type: ignore[no-any-return]
+        return self._many("source.samples", name=name, **given(type=event_type))
 
     def remove(self, name: str) -> One:
         """Forget it; what it has sent is delivered all the same."""
-        return self._call("source.remove", name=name)  # type: ignore[no-any-return]
+        return self._one("source.remove", name=name)
 
 
 class Functions(Generic[One, Many]):
     """Code and its versions."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+        self._one: Callable[..., One] = call
+        self._many: Callable[..., Many] = call
 
     def save(
         self,
@@ -114,7 +116,7 @@ class Functions(Generic[One, Many]):
         """
         declared = schema if schema is not None else declared_settings(code)
         about = given(display_name=display_name, description=description, logo_url=logo_url)
-        return self._call(  # type: ignore[no-any-return]
+        return self._one(
             "function.save",
             name=name,
             source=code,
@@ -131,19 +133,19 @@ class Functions(Generic[One, Many]):
 
         Without `destinations` all that aren't pinned; those named are pinned to it.
         """
-        return self._call("function.deploy", name=name, **given(version=version, destinations=destinations))  # type: ignore[no-any-return]
+        return self._one("function.deploy", name=name, **given(version=version, destinations=destinations))
 
     def check(self) -> Many:
         """Compile and load every version that a destination runs: {name, version, ok, error} each."""
-        return self._call("function.check")  # type: ignore[no-any-return]
+        return self._many("function.check")
 
     def list(self) -> Many:
         """A row a function: {name, display_name, latest, deployed, destinations, created}."""
-        return self._call("function.list")  # type: ignore[no-any-return]
+        return self._many("function.list")
 
     def show(self, name: str, *, version: int | None = None) -> One:
         """With its versions, and code and settings of one of them."""
-        return self._call("function.show", name=name, **given(version=version))  # type: ignore[no-any-return]
+        return self._one("function.show", name=name, **given(version=version))
 
     def update(
         self,
@@ -155,18 +157,19 @@ class Functions(Generic[One, Many]):
     ) -> One:
         """Change what people see of it."""
         about = given(display_name=display_name, description=description, logo_url=logo_url)
-        return self._call("function.update", name=name, **about)  # type: ignore[no-any-return]
+        return self._one("function.update", name=name, **about)
 
     def remove(self, name: str) -> One:
         """Forget it with its versions. Raises `Conflict` while destinations run it."""
-        return self._call("function.remove", name=name)  # type: ignore[no-any-return]
+        return self._one("function.remove", name=name)
 
 
 class Destinations(Generic[One, Many]):
     """What runs a function on events of sources."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+        self._one: Callable[..., One] = call
+        self._many: Callable[..., Many] = call
 
     def create(
         self,
@@ -181,7 +184,7 @@ class Destinations(Generic[One, Many]):
         enabled: bool = True,
     ) -> One:
         """{name, version}; with `version` it is pinned. Raises `NotFound`, `Conflict`, `UsageError`."""
-        return self._call(  # type: ignore[no-any-return]
+        return self._one(
             "destination.create",
             name=name,
             function=function,
@@ -205,53 +208,54 @@ class Destinations(Generic[One, Many]):
         changes = given(
             version=version, settings=settings, limits=limits, filter=filter, sources=sources, enabled=enabled
         )
-        return self._call("destination.update", name=name, follow=follow, **changes)  # type: ignore[no-any-return]
+        return self._one("destination.update", name=name, follow=follow, **changes)
 
     def list(self) -> Many:
         """A row a destination: {name, function, version, pinned, enabled, sources, filtered}."""
-        return self._call("destination.list")  # type: ignore[no-any-return]
+        return self._many("destination.list")
 
     def show(self, name: str) -> One:
         """With filter, limits and settings; sensitive values are never shown."""
-        return self._call("destination.show", name=name)  # type: ignore[no-any-return]
+        return self._one("destination.show", name=name)
 
     def settings(self, name: str) -> Many:
         """A row a setting: {name, label, type, required, sensitive, is_set, value}."""
-        return self._call("setting.list", name=name)  # type: ignore[no-any-return]
+        return self._many("setting.list", name=name)
 
 
 class Keys(Generic[One]):
     """What secrets are sealed under."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+        self._one: Callable[..., One] = call
 
     def show(self) -> One:
         """{current, keys, from, sealed}: ids, never keys."""
-        return self._call("key.list")  # type: ignore[no-any-return]
+        return self._one("key.list")
 
     def rotate(self) -> One:
         """Seal everything under a new key: {current, replaces, resealed}."""
-        return self._call("key.rotate")  # type: ignore[no-any-return]
+        return self._one("key.rotate")
 
 
 class Tokens(Generic[One, Many]):
     """What people and programs show to be somebody."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+        self._one: Callable[..., One] = call
+        self._many: Callable[..., Many] = call
 
     def create(self, name: str, roles: Sequence[str], *, expires_ms: int | None = None) -> One:
         """{name, roles, created, expires, used, token}: the token itself is shown this once. None never expires.
 
         A role is `ROLE`, or `ROLE=FUNCTION` to give it for one function (`engine.roles`). Raises `Conflict` if the name is taken.
         """
-        return self._call("token.create", name=name, roles=[*roles], **given(expires_ms=expires_ms))  # type: ignore[no-any-return]
+        return self._one("token.create", name=name, roles=[*roles], **given(expires_ms=expires_ms))
 
     def list(self) -> Many:
         """A row a token: {name, roles, created, expires, used}."""
-        return self._call("token.list")  # type: ignore[no-any-return]
+        return self._many("token.list")
 
     def remove(self, name: str) -> One:
         """Nobody is known by it from now on. Raises `NotFound`."""
-        return self._call("token.remove", name=name)  # type: ignore[no-any-return]
+        return self._one("token.remove", name=name)

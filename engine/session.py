@@ -192,7 +192,8 @@ class Session:
                 if (submission := self._submissions.get(at)) is not None:
                     submission.delivered(count)
             return
-        request_id: int = frame.id  # type: ignore[attr-defined] # all others have one
+        assert isinstance(frame, frames.Answer)
+        request_id = frame.id
         if request_id == frames.CONNECTION_ID:
             raise error_of(frame)
         submission = self._submissions.get(request_id)

@@ -267,7 +267,7 @@ def _outermost(guard: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def init_guard(value: Any) -> Any:
     """`Base.__init__` and `super(Base, self).__init__`, for objects of the author's own: a second `__init__` refills one."""
     if not isinstance(value, type):
-        owner = value.__self__ if isinstance(value, super) else value  # type: ignore[attr-defined]
+        owner = value.__self__ if isinstance(value, super) else value  # type: ignore[attr-defined]  # it has one
         if type(owner).__module__ != USER_MODULE:
             raise TypeError("__init__ of an object can't be called here; make a new one")
         return getattr(value, "__init__")  # noqa: B009  of whatever class it is

@@ -58,7 +58,7 @@ INJECTED: Final = [
     "HTTPStatusError",
 ]
 _FUNCTION_STUBS: Final[dict[str, Any]] = {
-    name: type(name, (), {}) if name == "Settings" else typing.TypedDict(name, {}, total=False)  # type: ignore[operator]
+    name: type(name, (), {}) if name == "Settings" else typing.TypedDict(name, {}, total=False)  # type: ignore[operator]  # named by data
     for name in FUNCTION_TYPES
 }
 """For annotations, which are stripped: importing them works, and little else."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
@@ -336,7 +337,10 @@ class Policy(RestrictingNodeTransformer):
             return node
         if node.value is None:
             return ast.copy_location(ast.Pass(), node)
-        return self.visit(ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node))  # type: ignore[no-any-return]
+        plain: ast.AST = self.visit(
+            ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
+        )
+        return plain
 
     def visit_TypeAlias(self, node: Any) -> ast.AST:
         """`type X = …`."""
@@ -350,7 +354,7 @@ class Policy(RestrictingNodeTransformer):
 
     # --- Functions and classes
 
-    def _visit_function(self, node: Any) -> ast.AST:
+    def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         guard = guards.METHOD_GUARDS.get(node.name) if self._scopes[-1] == "class" else None
         node.name = node.name if guard else self._own_name(node, node.name)
         node.returns = None
@@ -358,10 +362,11 @@ class Policy(RestrictingNodeTransformer):
         if guard:
             node.decorator_list.insert(0, ast.copy_location(ast.Name(guard, ast.Load()), node))
         with self._scope("function"):
-            node.type_params = [self.visit(item) for item in getattr(node, "type_params", [])]
+            if sys.version_info >= (3, 12):
+                node.type_params = [self.visit(item) for item in node.type_params]
             self._visit_arguments(node.args)
             node.body = self._visit_body(node.body)
-        return node  # type: ignore[no-any-return]
+        return node
 
     def _visit_body(self, body: list[ast.stmt]) -> list[ast.stmt]:
         return [self.visit(statement) for statement in body]
@@ -400,7 +405,7 @@ class Policy(RestrictingNodeTransformer):
                 keyword.arg = mangle(keyword.arg or "")
         source_name, node.name = node.name, self._own_name(node, node.name)
         node.decorator_list = [self.visit(item) for item in node.decorator_list]
-        if hasattr(node, "type_params"):
+        if sys.version_info >= (3, 12):
             with self._scope("function"):
                 node.type_params = [self.visit(item) for item in node.type_params]
         node.bases = [self.visit(base) for base in node.bases]
@@ -452,10 +457,10 @@ class Policy(RestrictingNodeTransformer):
         handler = ast.ExceptHandler(type=kinds, name=None, body=[statement])
         return ast.fix_missing_locations(ast.copy_location(handler, place))
 
-    def visit_TryStar(self, node: Any) -> ast.AST:
+    def visit_TryStar(self, node: ast.AST) -> ast.AST:
         """`except*` hides what it caught."""
         self.refuse(node, "except-star", "except* is not available", "catch ExceptionGroup with `except`")
-        return node  # type: ignore[no-any-return]
+        return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         """`except X as name`."""

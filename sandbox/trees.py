@@ -78,9 +78,8 @@ def bindings(tree: ast.Module) -> tuple[frozenset[str], dict[str, str]]:
                     imports[alias.asname or alias.name.split(".")[0]] = (
                         alias.name if alias.asname else alias.name.split(".")[0]
                     )
-            case _ if isinstance(getattr(node, "name", None), str) and not isinstance(node, ast.alias):
-                # a type parameter
-                bound.add(node.name)  # type: ignore[attr-defined]
+            case ast.AST(name=str(name)) if not isinstance(node, ast.alias):  # type: ignore[misc]  # a type parameter, which 3.11 has no class for
+                bound.add(name)
     known = {
         name: module for name, module in imports.items() if name not in bound and modules.is_module(module)
     }
@@ -89,8 +88,10 @@ def bindings(tree: ast.Module) -> tuple[frozenset[str], dict[str, str]]:
 
 def is_super(node: ast.expr, *, bare: bool = False) -> bool:
     """`super(…)`; if `bare`, only `super()`, which is about the method's own object."""
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
-    return is_call and not (bare and (node.args or node.keywords))  # type: ignore[attr-defined]
+    match node:
+        case ast.Call(ast.Name("super"), arguments, keywords):
+            return not (bare and (arguments or keywords))
+    return False
 
 
 def whose_class(node: ast.expr, bound: frozenset[str]) -> ast.expr | None:
@@ -134,7 +135,8 @@ def leavers(node: ast.AST, *, in_loop: bool = False) -> Iterator[ast.AST]:
         isinstance(node, ast.Break | ast.Continue) and not in_loop
     ):
         yield node
-    is_loop = isinstance(node, ast.For | ast.AsyncFor | ast.While)
-    after = node.orelse if is_loop else []  # type: ignore[attr-defined]  # `break` there leaves the loop outside
+    after: set[ast.stmt] | None = None
+    if isinstance(node, ast.For | ast.AsyncFor | ast.While):
+        after = set(node.orelse)  # `break` there leaves the loop outside
     for child in ast.iter_child_nodes(node):
-        yield from leavers(child, in_loop=in_loop or (is_loop and child not in after))
+        yield from leavers(child, in_loop=in_loop or (after is not None and child not in after))

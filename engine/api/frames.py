@@ -9,11 +9,11 @@ Ids are the client's: any whole number, one request each on a connection.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import msgpack
 
-from sandbox.wire import CLIENT_ITEMS_MAX, LENGTH, Events, Frame, WireError, unpack_limited
+from sandbox.wire import CLIENT_ITEMS_MAX, LENGTH, Events, Frame, WireError, decode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,6 +191,9 @@ class Delivered(Frame):
     counts: list[int]
 
 
+Answer: TypeAlias = Settled | Result | Error | Item | End
+"""What names the one request that it is about."""
+
 FROM_CLIENT: Final[dict[int, type[Frame]]] = {cls.KIND: cls for cls in (Hello, Submit, Call, Credit, Cancel)}
 FROM_DAEMON: Final[dict[int, type[Frame]]] = {
     cls.KIND: cls for cls in (Welcome, Accepted, Settled, Result, Error, Item, End, Delivered)
@@ -205,10 +208,4 @@ def decode(
     map_max: int = MAP_ITEMS_MAX,
 ) -> Frame:
     """One frame without its length. Raises `WireError` on anything but a known, well-typed frame."""
-    items = unpack_limited(body, items_max=items_max, map_max=map_max)
-    if type(items) is not list or not items or type(items[0]) is not int:
-        raise WireError("a frame is an array that begins with its kind")
-    cls = table.get(items[0])
-    if cls is None:
-        raise WireError(f"no frame has the kind {items[0]}")
-    return cls.from_items(items[1:])
+    return decode_frame(body, table, items_max=items_max, map_max=map_max)

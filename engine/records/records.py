@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
@@ -259,7 +260,7 @@ class Records:
             ids = await self._read(lambda store: store.newest(wanted)) if wanted.limit else []
             for at in range(0, len(ids), PAGE_ATTEMPTS):
                 page = ids[at : at + PAGE_ATTEMPTS]
-                for attempt in await self._read(lambda store, page=page: store.attempts(page)):  # type: ignore[misc]
+                for attempt in await self._read(partial(Store.attempts, ids=page)):
                     yield as_map(attempt)
             while follower is not None and (taken := await follower.next()) is not None:
                 attempt, missed = taken

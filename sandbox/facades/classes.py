@@ -120,10 +120,10 @@ def namedtuple(
     return cast("type[tuple[Any, ...]]", _without_formats(kind))
 
 
-_NAMED_TUPLE: Final[Any] = typing.NamedTuple.__mro_entries__((typing.NamedTuple,))[0]  # type: ignore[attr-defined]
+_NAMED_TUPLE: Final[Any] = typing.NamedTuple.__mro_entries__((typing.NamedTuple,))[0]  # type: ignore[attr-defined]  # a function in truth
 
 
-class _NamedTupleType(type(_NAMED_TUPLE)):  # type: ignore[misc]
+class _NamedTupleType(type(_NAMED_TUPLE)):  # type: ignore[misc]  # its own metaclass, whichever that is
     """Metaclass of `NamedTuple`, for as long as the class statement runs."""
 
     def __new__(cls, name: str, bases: tuple[Any, ...], body: dict[str, Any]) -> Any:
@@ -154,7 +154,7 @@ class _BodyOnly:
 
 
 NamedTuple: Final = _BodyOnly("NamedTuple", (_BASE,))
-TypedDict: Final = _BodyOnly("TypedDict", typing.TypedDict.__mro_entries__((typing.TypedDict,)))  # type: ignore[attr-defined]
+TypedDict: Final = _BodyOnly("TypedDict", typing.TypedDict.__mro_entries__((typing.TypedDict,)))  # type: ignore[attr-defined]  # as above
 
 DATACLASSES: Final[dict[str, Any]] = {"dataclass": dataclass, "asdict": asdict, "replace": replace}
 ENUM: Final[dict[str, Any]] = {

@@ -14,6 +14,7 @@ from sandbox.runtime.request import Request, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from types import FrameType
 
     from sandbox.runtime.channel import Channel
     from sandbox.runtime.context import Invocation
@@ -130,7 +131,7 @@ def check_awaited(invocation: Invocation) -> None:
 
 def _line() -> int:
     """The author's line that is being run."""
-    frame = sys._getframe(2)  # noqa: SLF001  the one way to know who called
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  the one way to know who called
     while frame is not None and frame.f_globals.get("__name__") != USER_MODULE:
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return frame.f_lineno if frame is not None else 0

@@ -205,10 +205,10 @@ def after_ms_of(error: BaseException) -> int:
     if not isinstance(error, RetryError):
         return 0
     try:
-        after_ms = getattr(error, "after_ms", None)
+        after_ms: Any = getattr(error, "after_ms", None)
     except BaseException:  # noqa: BLE001  the user's property may do anything
         return 0
-    return int(after_ms) if type(after_ms) in {int, float} and 0 < after_ms < 2**32 else 0  # type: ignore[operator, arg-type]
+    return int(after_ms) if type(after_ms) in {int, float} and 0 < after_ms < 2**32 else 0
 
 
 def _text(make: Callable[[Any], str], value: Any, chars_max: int, otherwise: str) -> str:

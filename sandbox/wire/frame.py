@@ -12,7 +12,7 @@ import msgpack
 from sandbox.wire.decoding import WireError, unpack_limited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PROTOCOL_VERSION: Final = 1
 """Of the conversation with clients; supervisor, workers and egress are always of one installation."""
@@ -83,7 +83,7 @@ def _misfit(cls: type[Frame], items: list[Any]) -> str:
 
 def decode_frame(
     body: bytes,
-    table: dict[int, type[Frame]],
+    table: Mapping[int, type[Frame]],
     *,
     items_max: int,
     map_max: int = 0,

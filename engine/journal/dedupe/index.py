@@ -76,9 +76,9 @@ class DedupeIndex:
 
     def judge(self, scope: int, ids: Sequence[str], now_s: int) -> int:
         """A bit set for each id that is a duplicate; the others are pending. An empty id is none."""
-        places = range(len(ids))
+        places: Sequence[int] = range(len(ids))
         if "" in ids:
-            places = [at for at in places if ids[at]]  # type: ignore[assignment]  # indexed alike
+            places = [at for at in places if ids[at]]
             ids = [ids[at] for at in places]
         digests = digests_of(self._secret, scope, ids)
         numbers = numbers_of(b"".join(digests))
