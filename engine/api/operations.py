@@ -21,11 +21,11 @@ async def _test(core: Core, request: ask.Test) -> Any:
 
 
 async def _list(core: Core, _request: ask.Nothing) -> Any:
-    return core.list_destinations()
+    return core.looking.destinations()
 
 
 async def _show(core: Core, request: ask.Named) -> Any:
-    return await core.show(request.name)
+    return await core.looking.show(request.name)
 
 
 async def _remove(core: Core, request: ask.Remove) -> Any:
@@ -69,7 +69,7 @@ def _where(request: ask.Filtered) -> Filter:
 
 
 def _deliveries(core: Core, request: ask.Deliveries) -> AsyncIterator[dict[str, Any]]:
-    return core.deliveries(request.name, state=request.state, where=_where(request))
+    return core.looking.deliveries(request.name, state=request.state, where=_where(request))
 
 
 def _replay(core: Core, request: ask.Replay) -> AsyncIterator[dict[str, Any]]:
@@ -83,11 +83,11 @@ def _replay(core: Core, request: ask.Replay) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _health(core: Core, request: ask.Health) -> Any:
-    return await core.health(request.name)
+    return await core.looking.health(request.name)
 
 
 def _logs(core: Core, request: ask.Logs) -> AsyncIterator[dict[str, Any]]:
-    return core.logs(**dict(request))
+    return core.looking.logs(**dict(request))
 
 
 CALLS: Final[dict[str, Call]] = {

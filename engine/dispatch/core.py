@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from engine.control.control import Control
-from engine.dispatch import health, shelf
+from engine.dispatch import shelf
 from engine.dispatch.directory import Directory
 from engine.dispatch.fanout import Fanout
 from engine.dispatch.intake import Portion, Submit
 from engine.dispatch.lane import Lane
+from engine.dispatch.looking import Looking
 from engine.dispatch.sample_file import SampleFile
-from engine.dispatch.shown import handler_map, iso
 from engine.dispatch.states import STOPPED_BY_HAND, LaneState
 from engine.dispatch.tasks import Tasks
 from engine.dispatch.trial import Trial, pack_settings, result_map
-from engine.errors import Conflict, NotFound, Unavailable
-from engine.model import FAILED_CODES
+from engine.errors import Conflict, NotFound
 from engine.overview.overview import Overview
-from engine.paths import LIMIT_OPTIONS
-from engine.records import spans
-from engine.records.store import AttemptFilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -78,6 +73,7 @@ class Core:
         self._by_name: dict[str, Lane] = {}
         self._fanout = Fanout(dispatcher.lanes, workspace)
         self.directory = Directory(self._by_name)
+        self.looking = Looking(self._by_name, self._lane, journal=journal, records=records, clock=clock)
         self.sample_file = SampleFile(data_dir / "samples", self._fanout.samples)
         self.control = Control(
             registry,
@@ -238,7 +234,9 @@ class Core:
         lane = self._lane(name)
         is_changed = lane.state not in STOPPED_BY_HAND
         if is_changed:
-            lane.stops = self._registry.stop(lane.destination.id, LaneState.PAUSED)
+            with self._registry.transaction():
+                lane.stops = self._registry.stop(lane.destination.id, LaneState.PAUSED)
+                self._registry.audit.note("destination.pause", name)
             self._dispatcher.gate.pause(lane)
         return {"name": name, "state": str(lane.state), "changed": is_changed}
 
@@ -246,88 +244,39 @@ class Core:
         """End a pause or a quarantine, and what the circuit breaker has closed."""
         lane = self._lane(name)
         was = lane.state
-        if was in STOPPED_BY_HAND:
-            lane.stops = self._registry.resume(lane.destination.id)
+        with self._registry.transaction():
+            if was in STOPPED_BY_HAND:
+                lane.stops = self._registry.resume(lane.destination.id)
+            if was is not LaneState.RUNNING:
+                self._registry.audit.note("destination.resume", name, was=str(was))
         self._dispatcher.gate.resume(lane)
         return {"name": name, "state": str(lane.state), "changed": was is not lane.state}
 
     def quarantined(self, lane: Lane) -> None:
         """A worker of it left the sandbox: keep that it is stopped, beyond a restart."""
-        lane.stops = self._registry.stop(lane.destination.id, LaneState.QUARANTINED)
+        with self._registry.transaction():
+            lane.stops = self._registry.stop(lane.destination.id, LaneState.QUARANTINED)
+            self._registry.audit.note_own("destination.quarantine", lane.destination.name)
 
     # --- What is stored
-
-    async def deliveries(self, name: str, *, state: str, where: Filter) -> AsyncIterator[dict[str, Any]]:
-        """Stored deliveries; see `shelf.deliveries`. One that is named has its `attempts`, too. Raises `NotFound`."""
-        lane = self._lane(name)
-        async for item in shelf.deliveries(self._journal, lane, state, where):
-            if where.delivery is None:
-                yield item
-            else:
-                yield {**item, "attempts": await self._records.attempts_of(lane.destination.id, item["id"])}
 
     def replay(
         self, name: str, *, state: str, where: Filter, limit: int | None, dry_run: bool
     ) -> AsyncIterator[dict[str, Any]]:
         """Put what is on the shelf back into the queue; see `shelf.replay`. Raises `NotFound`, `JournalFull`."""
+        lane = self._lane(name)
+        if not dry_run:
+            self._registry.audit.note("destination.replay", name, **shelf.asked(state, where, limit))
         return shelf.replay(
             self._journal,
             self._dispatcher,
             self._clock,
-            self._lane(name),
+            lane,
             state=state,
             where=where,
             limit=limit,
             dry_run=dry_run,
         )
-
-    # --- Looking
-
-    def list_destinations(self) -> list[dict[str, Any]]:
-        """A row a destination, by name."""
-        return [self._summary(self._by_name[name]) for name in sorted(self._by_name)]
-
-    def _summary(self, lane: Lane) -> dict[str, Any]:
-        destination, totals = lane.destination, lane.record.totals
-        return {
-            "name": destination.name,
-            "version": destination.version.number,
-            "state": str(lane.state),
-            "handlers": [handler.name for handler in destination.version.handlers],
-            "workers": len(lane.workers),
-            "ready": lane.ready_events,
-            "in_flight": lane.in_flight,
-            "delivered": totals.get("delivered", 0),
-            "failed": sum(totals.get(code, 0) for code in FAILED_CODES),
-            "deployed": iso(destination.deployed_ms),
-        }
-
-    async def show(self, name: str) -> dict[str, Any]:
-        """One destination with its limits, counters and what is stored. Settings are shown by name only."""
-        lane = self._lane(name)
-        destination = lane.destination
-        depth = await self._journal.depth(destination.id)
-        return {
-            **self._summary(lane),
-            "handlers": [handler_map(handler) for handler in destination.version.handlers],
-            "libraries": list(destination.version.libraries),
-            "settings": [value.name for value in destination.values],
-            "limits": {name: getattr(destination.limits, name) for name, _ in LIMIT_OPTIONS},
-            "stored": depth.stored,
-            "stopped_since": iso(lane.stops[-1].since_ms) if lane.state in STOPPED_BY_HAND else None,
-            "next_probe": iso(lane.probe_at_ms) if lane.probe_at_ms else None,
-            "shelved": {"discarded": depth.shelved_discarded, "dead": depth.shelved_dead},
-            "by_code": lane.record.by_code,
-            "today": await self._today(lane),
-            "responses": spans.responses(lane.record.totals),
-            "retried": lane.record.totals.get(spans.RETRIED, 0),
-            "dead": lane.record.totals.get(spans.DEAD, 0),
-            "duplicates": lane.record.totals.get(spans.DUPLICATES, 0),
-            "attempts_dropped": lane.record.totals.get(spans.ATTEMPTS_DROPPED, 0),
-            "attempts_pruned": lane.record.totals.get(spans.ATTEMPTS_PRUNED, 0),
-            "is_followed": lane.record.is_followed,
-            "mean_us": round(lane.mean_us, 1) if lane.mean_us else None,
-        }
 
     async def remove(self, name: str, *, discard: bool) -> dict[str, Any]:
         """Forget a destination. Raises `Conflict` while events are stored, unless they are to be discarded."""
@@ -350,42 +299,6 @@ class Core:
     def workers(self) -> list[dict[str, Any]]:
         """A row a worker."""
         return self._pool.describe()
-
-    async def logs(
-        self, name: str, *, follow: bool, since_ms: int, code: str | None, limit: int
-    ) -> AsyncIterator[dict[str, Any]]:
-        """The newest attempts that failed, oldest first; with `follow` then every attempt from now on. Raises `NotFound`."""
-        wanted = AttemptFilter(self._lane(name).destination.id, since_ms, code, limit)
-        async with contextlib.aclosing(self._records.lines(wanted, follow=follow)) as lines:
-            async for line in lines:
-                yield line
-
-    async def health(self, name: str | None) -> list[dict[str, Any]]:
-        """A row a destination, or that of one with longer windows too. Raises `NotFound`."""
-        lanes = [self._lane(name)] if name else [self._by_name[each] for each in sorted(self._by_name)]
-        names = health.WINDOWS + (health.LONG_WINDOWS if name else ())
-        windows = await self._records.windows([lane.destination.id for lane in lanes], names)
-        rows = []
-        for lane in lanes:
-            of_lane = windows[lane.destination.id]
-            destination, now_ms = lane.destination, self._clock.now_ms()
-            found = await self._journal.retrying(destination.id)
-            ahead = health.outlook(found, lane.state, lane.stops, destination.limits.retry_for_s, now_ms)
-            row = health.row_of(destination.name, lane.state, of_lane, ahead, now_ms=now_ms)
-            if self._records.failure:
-                row["warnings"].append(f"what was counted lately is missing: {self._records.failure}")
-            if name:
-                row["windows"] = {each: health.window_of(of_lane[each]) for each in names}
-            rows.append(row)
-        return rows
-
-    async def _today(self, lane: Lane) -> dict[str, int] | None:
-        """Outcomes by code since midnight, UTC; None while the records can't be read, which they may."""
-        try:
-            counts = await self._records.today(lane.destination.id)
-        except Unavailable:
-            return None
-        return {name: count for name, count in counts.items() if name not in spans.NOT_CODES}
 
     def version_compiled(self, destination: Destination, code: bytes, policy_key: str) -> None:
         """A worker compiled a deployed source anew, under this interpreter and policy: keep it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,13 @@ async def deliveries(
         if cursor is None:
             return
         await asyncio.sleep(0)
+
+
+def asked(state: str, where: Filter, limit: int | None) -> dict[str, Any]:
+    """What is to be replayed, for the audit: what was given of it."""
+    delivery = None if where.delivery is None else "{}.{}".format(*where.delivery)
+    given = {"state": state, "limit": limit, **asdict(where), "delivery": delivery}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 async def replay(

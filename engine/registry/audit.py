@@ -57,6 +57,10 @@ class Audit:
         """Add an entry: what was done (`destination.update`) to what, with particulars that hold no secret."""
         self._add(CALLER.get(), action, subject, detail)
 
+    def note_own(self, action: str, subject: str, **detail: Any) -> None:
+        """Add an entry of what the daemon did of itself, whoever's request it did it in."""
+        self._add(DAEMON, action, subject, detail)
+
     def _add(self, caller: Caller, action: str, subject: str, detail: dict[str, Any]) -> None:
         self._db.execute(
             "INSERT INTO audit(at_ms, who, origin, action, subject, detail) VALUES(?, ?, ?, ?, ?, ?)",

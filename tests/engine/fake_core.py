@@ -73,6 +73,7 @@ class FakeCore:
         self.streams_open = 0
         self.arguments: dict[str, Any] = {}
         self.overview = SimpleNamespace(stats=self.stats)
+        self.looking = SimpleNamespace(destinations=self.destinations, show=self.show, logs=self.logs)
         self.directory = FakeDirectory()
         self.control = SimpleNamespace(destinations=SimpleNamespace(deploy=self.deploy))
         self.blocked = asyncio.Event()
@@ -152,7 +153,7 @@ class FakeCore:
         }
         return [result for _ in events.sizes]
 
-    def list_destinations(self) -> list[dict[str, Any]]:
+    def destinations(self) -> list[dict[str, Any]]:
         return [{"name": f"d{at}"} for at in range(self.log_lines)]
 
     async def show(self, name: str) -> dict[str, Any]:

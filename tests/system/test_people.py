@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from running import Daemon, wait_until
 
+from engine.api.table import OPERATIONS
 from engine.client import Client
 from engine.errors import Forbidden, Unauthenticated
 
@@ -28,6 +29,7 @@ CODE = "def on_track(event):\n    raise ValidationError('of ' + event['userId'])
 EVENT = {"type": "track", "userId": "bob@example.com", "event": "x"}
 AS_NOBODY = """
 import json, os, sys
+from engine.api.table import OPERATIONS
 from engine.client import Client
 from engine.errors import EngineError
 os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
@@ -129,6 +131,66 @@ def test_the_audit_names_the_person(daemon: Daemon, engine: Engine) -> None:
     assert f"user {me}" in entries
     assert entries["token deployer"]["action"] == "function.save"
     assert f"uid {os.geteuid()}" in entries["token deployer"]["origin"]
+
+
+CHANGES: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("source.create", {"name": "site"}, ["source.create"]),
+    ("source.update", {"name": "site", "add_key": True}, ["source.add_key"]),
+    ("function.save", {"name": "mail", "source": CODE}, ["function.create", "function.save"]),
+    ("function.deploy", {"name": "mail"}, ["function.deploy"]),
+    ("function.update", {"name": "mail", "description": "x"}, ["function.update"]),
+    ("destination.create", {"name": "letters", "function": "mail"}, ["destination.create"]),
+    ("destination.update", {"name": "letters", "sources": ["site"]}, ["destination.update"]),
+    ("setting.update", {"name": "letters", "settings": {"a": 1}}, ["destination.update"]),
+    ("deploy", {"name": "post", "source": CODE}, ["function.create", "function.save", "destination.create", "function.deploy"]),
+    ("pause", {"name": "post"}, ["destination.pause"]),
+    ("resume", {"name": "post"}, ["destination.resume"]),
+    ("replay", {"name": "post", "state": "dead", "limit": 9}, ["destination.replay"]),
+    ("remove", {"name": "post"}, ["destination.remove"]),
+    ("remove", {"name": "letters"}, ["destination.remove"]),
+    ("function.remove", {"name": "mail"}, ["function.remove"]),
+    ("source.remove", {"name": "site"}, ["source.remove"]),
+    ("token.create", {"name": "guest", "roles": ["ingest"]}, ["token.create"]),
+    ("token.remove", {"name": "guest"}, ["token.remove"]),
+    ("key.rotate", {}, ["key.rotate"]),
+]  # fmt: skip
+"""Each operation that changes something, and what the audit says of it."""
+UNAUDITED = {
+    **dict.fromkeys("source.list source.show source.samples source.keys".split(), "shows"),
+    **dict.fromkeys("function.list function.show destination.list destination.show".split(), "shows"),
+    **dict.fromkeys("setting.list token.list key.list usage audit list show stats".split(), "shows"),
+    **dict.fromkeys("metrics ready workers deliveries health logs".split(), "shows"),
+    "function.check": "what it loads is thrown away",
+    "test": "what it runs is thrown away",
+    "http.count": "a gateway tells what it has answered",
+}
+
+
+def test_every_operation_that_changes_something_is_in_the_audit_with_the_person(
+    daemon: Daemon, engine: Engine
+) -> None:
+    assert {operation for operation, _, _ in CHANGES}.isdisjoint(UNAUDITED)
+    assert {operation for operation, _, _ in CHANGES} | UNAUDITED.keys() == OPERATIONS.keys()
+    text = token(engine, "changer", "owner", "functions-admin", "source-admin")
+    with Client(daemon.socket, token=text) as client:
+        for operation, arguments, actions in CHANGES:
+            before = len([entry for entry in client.audit() if entry["who"] == "token changer"])
+            ask = client.stream if OPERATIONS[operation].is_stream else client.call
+            list(ask(operation, **arguments))
+            entries = [entry for entry in client.audit() if entry["who"] == "token changer"][before:]
+            assert [entry["action"] for entry in entries] == actions, operation
+            if "name" in arguments:
+                assert {entry["subject"] for entry in entries} == {arguments["name"]}
+        asked = [entry for entry in client.audit() if entry["action"] == "destination.replay"]
+        assert asked[-1]["detail"] == {"state": "dead", "limit": 9}
+
+
+def test_what_changes_nothing_is_not_in_the_audit(daemon: Daemon) -> None:
+    with daemon.client() as client:
+        before = len(list(client.audit()))
+        client.resume("crm")
+        list(client.stream("replay", name="crm", dry_run=True))
+        assert len(list(client.audit())) == before
 
 
 def test_guesses_are_limited(daemon: Daemon) -> None:

@@ -44,6 +44,8 @@ def test_a_worker_that_the_filter_ends_quarantines_its_destination_and_no_other(
         client.submit("attack", events(3))
         wait_until(lambda: state(client, "attack") == "quarantined", 20)
         assert client.stats()["worker_exits"].get("signal 31") == 1
+        (entry,) = [entry for entry in client.audit() if entry["action"] == "destination.quarantine"]
+        assert (entry["who"], entry["subject"]) == ("engine", "attack")
         assert client.submit("calm", events(5), wait=True).by_code == {"delivered": 5}
         assert state(client, "calm") != "quarantined"
         # Accepted, and waiting: nothing of it runs any more.
