@@ -228,6 +228,7 @@ def _rest_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    gc.enable()
 
 
 def _pool_options(config: Config) -> PoolOptions:

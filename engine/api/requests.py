@@ -22,7 +22,8 @@ from sandbox.wire import (
 class Request(BaseModel):
     """Arguments of an operation: nothing unknown, nothing converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # Each validator is built when the operation is first asked for: all of them are a tenth of a start.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     def arguments(self) -> dict[str, Any]:
         """The fields as keywords of what is called."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -41,6 +42,7 @@ def gateway_command(
     **logging: str,
 ) -> None:
     """Serve HTTP for a daemon until SIGTERM."""
+    gc.disable()  # until `run` has begun to serve: what is imported and built stays, and needn't be looked through over and over
     # Only now: `--help` needs no server.
     from engine import log  # noqa: PLC0415
     from engine.gateway.server import Options, run  # noqa: PLC0415

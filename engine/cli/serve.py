@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shlex
 import sys
@@ -45,6 +46,7 @@ def serve_command(
     config_path: Path | None, dev: bool, is_json: bool, allow: tuple[str, ...], **flags: Any
 ) -> None:
     """Run the daemon until SIGTERM."""
+    gc.disable()  # until `run` has begun to serve: what is imported and built stays, and needn't be looked through over and over
     # Only now: `--help`, and what is wrong with the arguments, needs no daemon.
     from engine import log  # noqa: PLC0415
     from engine.config import load  # noqa: PLC0415

@@ -2,21 +2,21 @@
 
 A mock is a map: `method`, `url`, and of the answer `status` (200), `headers` ({}), and one of `json`, `text` and
 `base64`; or `error`, one of `sandbox.fetch_wire.FAILURES`. The last one that fits answers; `*` is any method, and a
-URL that ends in `*` is every URL that begins so. An answer is an `httpx.Response`, which is where its body gets its
-headers from: what a mock can say is what httpx can.
+URL that ends in `*` is every URL that begins so. An answer has the headers and the body that an `httpx.Response` of the same has
+(a test compares).
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
-
 from engine.egress import fetching, rules
 from engine.egress.blanking import BLANK
+from engine.egress.decoding import Decoder
 from engine.egress.fetching import Failure, Head
 from engine.egress.rules import Refused
 from sandbox import fetch_wire
@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from engine.egress.rules import Step
     from engine.egress.trace import Trace
 
-_KEYS: Final = frozenset({"method", "url", "status", "headers", "json", "text", "base64", "error"})
+_BODIES: Final = ("json", "text", "base64")
+_KEYS: Final = frozenset({"method", "url", "status", "headers", "error", *_BODIES})
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered, whole."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class Mock:
     method: str
     url: str
     """In its one spelling; a prefix if it ends in `*`."""
-    response: httpx.Response | None
+    response: Response | None
     error: str = ""
 
     def fits(self, method: str, url: str) -> bool:
@@ -76,15 +86,38 @@ def _parse(item: Any) -> Mock:
         if failure not in fetch_wire.FAILURES:
             raise ValueError(f"error is one of {', '.join(fetch_wire.FAILURES)}, not {failure!r}")
         return Mock(method, spelt, None, failure)
-    content = base64.b64decode(item["base64"], validate=True) if "base64" in item else None
-    body = {name: item[name] for name in ("json", "text") if item.get(name) is not None}
-    if content is not None:
-        body["content"] = content
-    if len(body) > 1:
+    return Mock(method, spelt, _response(item))
+
+
+def _response(item: dict[str, Any]) -> Response:
+    headers = _headers(item.get("headers") or {})
+    bodies = [name for name in _BODIES if item.get(name) is not None]
+    if len(bodies) > 1:
         raise ValueError("only one of json, text and base64 can be the body")
-    return Mock(
-        method, spelt, httpx.Response(int(item.get("status", 200)), headers=item.get("headers"), **body)
-    )
+    body, implied = b"", {}
+    if bodies == ["json"]:
+        text = json.dumps(item["json"], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        body, implied = text.encode(), {"content-type": "application/json"}
+    elif bodies == ["text"]:
+        body, implied = item["text"].encode(), {"content-type": "text/plain; charset=utf-8"}
+    elif bodies == ["base64"]:
+        body = base64.b64decode(item["base64"], validate=True)
+    if body or implied:
+        implied = {"content-length": str(len(body)), **implied}
+    given = dict(headers)
+    headers += [(name, value) for name, value in implied.items() if name not in given]
+    try:
+        body = b"".join(Decoder(given.get("content-encoding", "")).feed(body))
+    except Refused as error:
+        raise ValueError(str(error)) from None
+    return Response(int(item.get("status", 200)), headers, body)
+
+
+def _headers(given: Any) -> list[tuple[str, str]]:
+    pairs = list(given.items() if isinstance(given, dict) else given)
+    if not all(isinstance(text, str) for pair in pairs for text in pair):
+        raise ValueError("the names and values of headers are text")
+    return [(name.lower(), value) for name, value in pairs]
 
 
 def _spelt(url: str) -> str:
@@ -108,9 +141,10 @@ async def perform(
         trace.url = step.target.url
         while True:
             response = _answer(known, step, destination.blanker)
-            pairs = response.headers.multi_items()
-            trace.status, trace.final_url = response.status_code, step.target.url
-            following = fetching.redirected(frame, response.status_code, pairs, step, destination, trace)
+            trace.status, trace.final_url = response.status, step.target.url
+            following = fetching.redirected(
+                frame, response.status, response.headers, step, destination, trace
+            )
             if following is None:
                 break
             step = following
@@ -118,16 +152,16 @@ async def perform(
         raise Failure(error.code, str(error)) from None
     finally:
         trace.first_byte_ms = trace.total_ms = (time.perf_counter() - begun) * 1000
-    trace.response_headers = pairs
-    head: Head | None = Head(response.status_code, step.target.url, pairs)
-    content = response.content
+    trace.response_headers = response.headers
+    head: Head | None = Head(response.status, step.target.url, response.headers)
+    content = response.body
     for at in range(0, max(1, len(content)), fetch_wire.PIECE_BYTES_MAX):
         end = at + fetch_wire.PIECE_BYTES_MAX
         await sink.piece(head, content[at:end], is_last=end >= len(content))
         head = None
 
 
-def _answer(known: Sequence[Mock], step: Step, blanker: Blanker) -> httpx.Response:
+def _answer(known: Sequence[Mock], step: Step, blanker: Blanker) -> Response:
     method, url = step.method, step.target.url
     spellings = (url, blanker.blank(url))  # what `engine test --record` wrote has no secrets
     mock = next(

@@ -54,7 +54,7 @@ class EgressEvents(Protocol):
 
 def check_mocks(mocks: Sequence[dict[str, Any]]) -> None:
     """Raises `UsageError` naming one that is none."""
-    from engine.egress.mocks import parse  # noqa: PLC0415  httpx takes 0.1 s to import, and only tests have mocks
+    from engine.egress.mocks import parse  # noqa: PLC0415  what performs HTTP comes with it, and only tests have mocks
 
     try:
         parse(mocks)

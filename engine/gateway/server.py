@@ -162,6 +162,7 @@ async def serve(options: Options, *, on_ready: Callable[[str], None], stop: asyn
         telling = asyncio.get_running_loop().create_task(requests.keep_telling(link))
         gc.collect()
         gc.freeze()
+        gc.enable()
         http = format_address(*listener.getsockname()[:2])
         log.info("gateway_serving", http=http, socket=options.socket, pid=os.getpid())
         with contextlib.suppress(TimeoutError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import mmap
 from array import array
 from typing import TYPE_CHECKING, Final
 
@@ -11,11 +11,14 @@ from engine.journal.dedupe.records import BUCKETS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BITS_AN_ID: Final = 4
-_rng = random.Random(0)  # noqa: S311 - patterns, no secret: what they are applied to is keyed
-MASKS: Final = tuple(sum(1 << bit for bit in _rng.sample(range(64), BITS_AN_ID)) for _ in range(4096))
-"""Patterns of four bits; the digest's highest twelve bits choose."""
-_ALL: Final = 2**64 - 1
+MASKS: Final = tuple(
+    1 << (first := number & 15)
+    | 1 << 16 + (second := number >> 4 & 15)
+    | 1 << 32 + (third := number >> 8)
+    | 1 << 48 + (first + second + third & 15)
+    for number in range(4096)
+)
+"""Patterns of four bits, one in each quarter of a word; the digest's highest twelve bits choose. Any two have two bits in common at most."""
 
 
 class Filter:
@@ -23,18 +26,21 @@ class Filter:
 
     def __init__(self, size_bytes: int) -> None:
         """The largest power of two within `size_bytes`, and a word a bucket at least. Nothing is in it."""
-        self.words = array("Q", bytes(max(8 * BUCKETS, 1 << size_bytes.bit_length() - 1)))
+        size_bytes = max(8 * BUCKETS, 1 << size_bytes.bit_length() - 1)
+        # Of the system, which gives a page when it is first written: tens of MiB needn't be filled with zeros at each start.
+        room = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.words = memoryview(room).cast("Q")
         self.last = len(self.words) - 1
 
     def take_all_for_known(self) -> None:
         """Until `rebuild` says what is in a bucket."""
-        self.words = array("Q", [_ALL]) * len(self.words)
+        self.words = memoryview(bytearray(b"\xff") * self.words.nbytes).cast("Q")
 
     def adopt(self, words: bytes) -> bool:
         """Be as a filter of this size was; False if it had another size."""
-        if len(words) != 8 * len(self.words):
+        if len(words) != self.words.nbytes:
             return False
-        self.words = array("Q", words)
+        self.words = memoryview(bytearray(words)).cast("Q")
         return True
 
     def add(self, numbers: Iterable[int]) -> set[int]:
@@ -56,4 +62,4 @@ class Filter:
         last, masks = self.last, MASKS
         for number in numbers:
             part[(number & last) // BUCKETS] |= masks[number >> 52]
-        self.words[bucket::BUCKETS] = part
+        self.words[bucket::BUCKETS] = memoryview(part)
