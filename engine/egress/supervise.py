@@ -1,10 +1,8 @@
 """The egress as the supervisor sees it: started, given channels, asked for traces, and started again.
 
-    Egress ──exec──► launcher ──fork──► process 0, 1 … (jailed)        one destination is always on the same process
-              ask: fork            └── control socket ◄──► Process
+    Egress ──► Slot 0, 1 … ──► its process        one destination is always in the same slot
 
-The launcher has imported everything, so that a process that died is back within milliseconds. With a process go its
-channels: the workers bound to them are ended, and what they held runs again, uncharged.
+With a process go its channels: the workers bound to them are ended, and what they held runs again, uncharged.
 """
 
 from __future__ import annotations
@@ -16,24 +14,21 @@ import structlog
 
 from engine.egress import control
 from engine.egress.access import Lists, access_of
-from engine.egress.processes import Launcher, Process
+from engine.egress.slot import Slot
 from engine.egress.trace import RING_KEPT_S
 from engine.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from engine.egress.access import Access
     from engine.egress.counting import Calls
     from engine.egress.options import EgressOptions
+    from engine.egress.processes import Process
     from engine.model import Destination
 
 log = structlog.get_logger()
 
-START_S_MAX: Final = 20.0
-RESTART_S: Final = (0.0, 0.0, 0.05, 0.2, 1.0, 5.0)
-"""Pauses before a process is started again, by how often in a row one died young."""
-YOUNG_S: Final = 10.0
 HUNG_S_MAX: Final = 3.0
 """A process says once a second that it is alive. One that was silent for so long is ended, as if it had died."""
 LOOK_EVERY_S: Final = 0.5
@@ -63,7 +58,7 @@ def check_mocks(mocks: Sequence[dict[str, Any]]) -> None:
 
 
 class Egress:
-    """Owner of the launcher and its processes."""
+    """Owner of the slots, and of who is where."""
 
     def __init__(self, options: EgressOptions, *, loop: asyncio.AbstractEventLoop) -> None:
         self.events: EgressEvents | None = None
@@ -73,14 +68,13 @@ class Egress:
         self.restarts = 0
         self._options = options
         self._loop = loop
-        self._launcher: Launcher | None = None
-        self._processes: list[Process | None] = [None] * options.processes
+        self._slots = [
+            Slot(number, options.ca_file, loop=loop, events=self) for number in range(options.processes)
+        ]
         self._channels: dict[int, Process] = {}
-        self._deaths = 0
         self._looked_at = loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
-        self._restarting: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -89,55 +83,42 @@ class Egress:
 
     def is_ready_for(self, destination: int | None) -> bool:
         """The process of this destination is there; of None, every one."""
-        asked = self._processes if destination is None else [self._processes[self._slot(destination)]]
-        return all(process is not None and process.is_started for process in asked)
+        asked = self._slots if destination is None else [self._slot(destination)]
+        return all(slot.is_ready for slot in asked)
 
-    def _slot(self, destination: int) -> int:
-        return destination % len(self._processes)
+    def _slot(self, destination: int) -> Slot:
+        return self._slots[destination % len(self._slots)]
+
+    def _processes(self) -> Iterator[Process]:
+        return (slot.process for slot in self._slots if slot.process is not None)
 
     async def start(self) -> None:
-        """Start the launcher and the processes. Raises `Unavailable` if they don't come up."""
-        try:
-            async with asyncio.timeout(START_S_MAX):
-                await self._start()
-        except (TimeoutError, OSError) as error:
+        """Start the processes. Raises `Unavailable` if they don't all come up; then none is left."""
+        answers = await asyncio.gather(*(slot.start() for slot in self._slots), return_exceptions=True)
+        for error in answers:
+            if error is None:
+                continue
             await self.stop()
+            if not isinstance(error, OSError):
+                raise error
             raise Unavailable(
-                f"the egress process didn't start: {error or 'it took too long'}",
+                f"the egress process didn't start: {str(error) or 'it took too long'}",
                 remedy="see the log of `engine serve` for what it printed",
             ) from None
         self._look()
-
-    async def _start(self) -> None:
-        if self._launcher is not None and self._launcher.is_gone:
-            await self._launcher.stop()
-            self._launcher = None
-        if self._launcher is None:
-            self._launcher = await Launcher.start(self._options.ca_file)
-        for slot, process in enumerate(self._processes):
-            if process is None:
-                self._processes[slot] = Process(slot, self._launcher, self._loop, self)
-        await asyncio.gather(*(process.started for process in self._processes if process is not None))
 
     async def stop(self) -> None:
         """End everything."""
         self._is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._restarting is not None:
-            self._restarting.cancel()
-        for process in self._processes:
-            if process is not None:
-                process.close()
-        if self._launcher is not None:
-            await self._launcher.stop()
+        await asyncio.gather(*(slot.stop() for slot in self._slots))
 
     def configure(self, options: EgressOptions) -> None:
         """The operator's lists, anew; the number of processes and their certificates stay as they are."""
         self._options = options
-        for process in self._processes:
-            if process is not None:
-                process.send(self._configuration())
+        for process in self._processes():
+            process.send(self._configuration())
 
     def _configuration(self) -> control.Configure:
         options = self._options
@@ -163,7 +144,7 @@ class Egress:
 
     def bind(self, worker_id: int, fds: tuple[int, int], access: Access) -> None:
         """Hand over a worker's pipe ends; they are closed here. Call only while `is_ready_for` it."""
-        process = self._processes[self._slot(access.destination)]
+        process = self._slot(access.destination).process
         assert process is not None
         self._channels[worker_id] = process
         process.send(
@@ -219,8 +200,8 @@ class Egress:
         now = self._loop.time()
         # After a pause of our own, what was said meanwhile is read first.
         is_stale, self._looked_at = now - self._looked_at > 2 * LOOK_EVERY_S, now
-        for process in self._processes:
-            if process is None or not process.is_started:
+        for process in self._processes():
+            if not process.is_started:
                 continue
             if is_stale:
                 process.heard_at = now
@@ -231,45 +212,17 @@ class Egress:
 
     def process_died(self, process: Process) -> None:
         """Its channels are gone; another is started."""
-        if self._is_stopping or self._processes[process.slot] is not process:
+        slot = self._slots[process.slot]
+        if self._is_stopping or slot.process is not process:
             return
         lost = [worker_id for worker_id, owner in self._channels.items() if owner is process]
-        self._processes[process.slot] = None
         self.restarts += 1
-        self._deaths = self._deaths + 1 if self._loop.time() - process.started_at < YOUNG_S else 0
+        slot.restart()
         log.error("egress_died", slot=process.slot, workers=len(lost), restarts=self.restarts)
         for worker_id in lost:
             del self._channels[worker_id]
         if self.events is not None:
             self.events.egress_lost(lost)
-        if self._restarting is None:
-            self._restarting = self._loop.create_task(self._restart())
-
-    async def _restart(self) -> None:
-        """Until every process is there."""
-        while not self.is_ready:
-            await asyncio.sleep(RESTART_S[min(self._deaths, len(RESTART_S) - 1)])
-            try:
-                async with asyncio.timeout(START_S_MAX):
-                    await self._start()
-            except (TimeoutError, OSError) as error:
-                reason = str(error) or "it took too long"
-                log.error("egress_not_started", reason=reason)  # noqa: TRY400  the reason is the message
-                self._deaths += 1
-                await self._drop_unstarted()
-        self._restarting = None
-
-    async def _drop_unstarted(self) -> None:
-        is_launcher_stuck = False
-        for slot, process in enumerate(self._processes):
-            if process is not None and not process.is_started:
-                is_launcher_stuck = is_launcher_stuck or not process.is_forked
-                process.close()
-                self._processes[slot] = None
-        if is_launcher_stuck and self._launcher is not None:
-            # It forks no more: another is started, although the processes that are well end with it.
-            await self._launcher.stop()
-            self._launcher = None
 
     def counted(self, destination: int, calls: Calls) -> None:
         """What it has called since the last time; what functions call that are only tried out is nobody's."""

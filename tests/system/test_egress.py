@@ -34,15 +34,16 @@ def deliver(client: Client, name: str, count: int = 1) -> dict[str, int]:
     return dict(client.submit(name, [track() for _ in range(count)], wait=True).by_code)
 
 
-def launcher_of(daemon: Daemon) -> psutil.Process:
+def launchers_of(daemon: Daemon) -> list[psutil.Process]:
+    """Of the egress: each forks one process."""
     assert daemon.process is not None
     children = psutil.Process(daemon.process.pid).children()
-    return next(child for child in children if "engine.egress" in child.cmdline())
+    return [child for child in children if "engine.egress" in child.cmdline()]
 
 
-def egress_processes(daemon: Daemon) -> list[psutil.Process]:
-    """Those that the launcher has forked, the oldest first."""
-    return sorted(launcher_of(daemon).children(), key=lambda child: (child.create_time(), child.pid))
+def pairs_of(daemon: Daemon) -> set[tuple[psutil.Process, psutil.Process]]:
+    """Each launcher with its process."""
+    return {(launcher, child) for launcher in launchers_of(daemon) for child in launcher.children()}
 
 
 @pytest.fixture(scope="module")
@@ -154,24 +155,30 @@ def load(daemon: Daemon, name: str, done: list[float], until: threading.Event) -
     return thread
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+LAUNCHER, PROCESS = 0, 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [(PROCESS, signal.SIGKILL), (PROCESS, signal.SIGSTOP), (LAUNCHER, signal.SIGKILL)]
+)
 def test_of_two_processes_one_dies_or_hangs_and_only_its_destinations_notice(
-    daemon: Daemon, client: Client, server: Server, number: signal.Signals
+    daemon: Daemon, client: Client, server: Server, kind: int, number: signal.Signals
 ) -> None:
     # Destinations are numbered as they are made, and take turns between the two.
-    names = (f"one-{number.name}", f"two-{number.name}")
+    names = (f"one-{kind}-{number.name}", f"two-{kind}-{number.name}")
     with allowed(daemon, f"127.0.0.1:{server.port}"):
         for name in names:
             client.deploy(name, ASYNC, settings={"url": server.url("/3")})
             wait_until(lambda name=name: deliver(client, name) == {"delivered": 1})
         known = len([line for name in names for line in client.logs(name)])
-        struck, other = egress_processes(daemon)
+        pair, other = pairs_of(daemon)
+        struck = pair[PROCESS]
         until = threading.Event()
         done: dict[str, list[float]] = {name: [] for name in names}
         threads = [load(daemon, name, done[name], until) for name in names]
         wait_until(lambda: all(len(times) > 3 for times in done.values()))
         begun = time.monotonic()
-        os.kill(struck.pid, number)
+        os.kill(pair[kind].pid, number)
         wait_until(lambda: not struck.is_running(), 30)
         ended = time.monotonic()
         wait_until(lambda: all(times[-1] > ended for times in done.values()), 30)
@@ -182,9 +189,10 @@ def test_of_two_processes_one_dies_or_hangs_and_only_its_destinations_notice(
     if number == signal.SIGSTOP:
         assert 1 < ended - begun < 10
         assert 2 * gaps_s[0] < gaps_s[1]
-    now = egress_processes(daemon)
+    now = pairs_of(daemon)
     assert len(now) == 2
     assert other in now
+    assert (pair[LAUNCHER] in {launcher for launcher, _ in now}) == (kind == PROCESS)
     assert len([line for name in names for line in client.logs(name)]) == known  # no attempt was charged
 
 
@@ -193,7 +201,8 @@ def test_a_start_that_fails_says_why_and_is_tried_again(
 ) -> None:
     client.deploy("open", ASYNC, settings={"url": server.url("/0")})
     (ca_folder / "ca.pem").rename(ca_folder / "away.pem")
-    launcher_of(daemon).kill()
+    for launcher in launchers_of(daemon):
+        launcher.kill()
     wait_until(lambda: "egress_not_started" in daemon.log.read_text())
     assert "FileNotFoundError" in daemon.log.read_text()
     (ca_folder / "away.pem").rename(ca_folder / "ca.pem")

@@ -257,7 +257,7 @@ def egress_launcher(daemon: Daemon) -> psutil.Process:
 def test_the_egress_is_back_when_all_of_it_has_died_and_no_event_pays_for_it(
     tmp_path: Any, server: Server
 ) -> None:
-    # With the launcher die its processes. Of one process of several: test_egress.py.
+    # With the launcher dies its process. Of one process of several: test_egress.py.
     daemon = Daemon(tmp_path)
     daemon.start("--allow", "127.0.0.1:*")
     client = daemon.client()

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from engine.egress import control, supervise
+from engine.egress import control, slot
 from engine.egress.counting import Calls, Counter, calls_of
-from engine.egress.options import EgressOptions
 from engine.egress.processes import PULL_S_MAX, Process
 
 if TYPE_CHECKING:
@@ -164,14 +163,14 @@ def test_a_launcher_that_forks_no_more_is_replaced(monkeypatch: pytest.MonkeyPat
     async def start(_ca_file: str) -> Forker:
         return next(waiting)
 
-    monkeypatch.setattr(supervise, "START_S_MAX", 0.05)
-    monkeypatch.setattr(supervise.Launcher, "start", start)
+    monkeypatch.setattr(slot, "START_S_MAX", 0.05)
+    monkeypatch.setattr(slot.Launcher, "start", start)
 
     async def main() -> None:
-        egress = supervise.Egress(EgressOptions(processes=2), loop=asyncio.get_running_loop())
-        await egress._restart()
-        assert egress.is_ready
+        place = slot.Slot(0, "", loop=asyncio.get_running_loop(), events=Peer())
+        await place._restart()
+        assert place.is_ready
         assert [launcher.is_stopped for launcher in launchers] == [True, False]
-        await egress.stop()
+        await place.stop()
 
     uvloop.run(main())
