@@ -432,21 +432,20 @@ def test_a_rotated_key_opens_everything_after_a_restart_and_a_lost_one_is_told(o
 RATE_PER_S = 5_000
 
 
-def test_changes_under_load_lose_and_double_nothing(own_daemon: Daemon) -> None:
+def test_changes_under_load_lose_and_double_nothing(daemon: Daemon) -> None:
     """A deploy, a rollback, a settings change, a filter change and a key rotation while a source feeds two destinations."""
-    own_daemon.start()
     source = "SETTINGS = [{'label': 'Key', 'sensitive': True}]\ndef on_track(event, settings):\n    return settings.key\n"
-    with own_daemon.client() as client:
-        client.sources.create("web")
-        client.deploy("busy", source, settings={"key": SECRET}, sources=["web"])
-        client.deploy("beside", ECHO, sources=["web"])
+    with daemon.client() as client:
+        client.sources.create("loaded")
+        client.deploy("busy", source, settings={"key": SECRET}, sources=["loaded"])
+        client.deploy("beside", ECHO, sources=["loaded"])
         client.functions.save("busy", source + "# two\n")
     stop = threading.Event()
     totals: Counter[str] = Counter()
     sent = [0]
 
     def send() -> None:
-        with own_daemon.client() as sender:
+        with daemon.client() as sender:
 
             def batches() -> Any:
                 begun = time.monotonic()
@@ -455,14 +454,14 @@ def test_changes_under_load_lose_and_double_nothing(own_daemon: Daemon) -> None:
                     sent[0] += 100
                     time.sleep(max(0.0, begun + sent[0] / RATE_PER_S - time.monotonic()))
 
-            for result in sender.submit_many("web", batches(), wait=True, to_source=True):
+            for result in sender.submit_many("loaded", batches(), wait=True, to_source=True):
                 totals.update(result.by_code)
 
     sending = threading.Thread(target=send)
     begun = time.monotonic()
     sending.start()
     try:
-        with own_daemon.client() as client:
+        with daemon.client() as client:
             for change in (
                 lambda: client.functions.deploy("busy", version=2),
                 lambda: client.functions.deploy("busy", version=1),
@@ -483,7 +482,7 @@ def test_changes_under_load_lose_and_double_nothing(own_daemon: Daemon) -> None:
     assert sent[0] >= 6_000
     assert set(totals) == {"delivered", "filtered"}
     assert sum(totals.values()) == 2 * sent[0]
-    with own_daemon.client() as client:
+    with daemon.client() as client:
         busy, beside = client.show("busy"), client.show("beside")
         assert beside["by_code"] == {"delivered": sent[0]}
         assert Counter(busy["by_code"]) + Counter(beside["by_code"]) == totals

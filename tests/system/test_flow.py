@@ -35,7 +35,7 @@ def state_of(client: Client, name: str) -> str:
     return str(client.show(name)["state"])
 
 
-def test_a_paused_destination_keeps_its_events_across_a_restart_until_it_is_resumed(
+def test_what_waits_outlives_a_kill_a_pause_lasts_until_it_is_lifted_and_a_stop_closes_a_batch_early(
     own_daemon: Daemon,
 ) -> None:
     own_daemon.start()
@@ -44,12 +44,19 @@ def test_a_paused_destination_keeps_its_events_across_a_restart_until_it_is_resu
         assert client.pause("paused") == {"name": "paused", "state": "paused", "changed": True}
         assert client.pause("paused")["changed"] is False
         client.submit("paused", events(10))
+        client.deploy("early", BATCH, limits={"batch_size": 100, "batch_wait_ms": 60_000})
+        client.submit("early", events(7))
+    own_daemon.kill()
+    own_daemon.start()
+    with own_daemon.client() as client:
+        assert client.show("early")["stored"] == 7
+        client.submit("early", events(5))
+        client.submit("paused", events(5))
     assert own_daemon.stop() == 0
     own_daemon.start()
     with own_daemon.client() as client:
-        assert [row["state"] for row in client.list()] == ["paused"]
-        client.submit("paused", events(5))
-        assert client.show("paused")["stored"] == 15
+        assert client.show("early")["stored"] == 0
+        assert (state_of(client, "paused"), client.show("paused")["stored"]) == ("paused", 15)
         assert client.resume("paused")["state"] == "running"
         wait_until(lambda: delivered(client, "paused") == 15)
         assert client.resume("paused")["changed"] is False
@@ -156,24 +163,6 @@ def test_a_batch_that_kills_its_worker_is_charged_as_one_invocation(client: Clie
     )
     batch = [{"type": "track", "userId": "u", "messageId": f"poison-{n}", "n": n} for n in range(4)]
     assert client.submit("poison", batch, wait=True).by_code == {"timeout": 4}
-
-
-def test_a_stop_closes_a_batch_early_and_a_kill_loses_none_of_it(own_daemon: Daemon) -> None:
-    limits = {"batch_size": 100, "batch_wait_ms": 60_000}
-    own_daemon.start()
-    with own_daemon.client() as client:
-        client.deploy("early", BATCH, limits=limits)
-        client.submit("early", events(7))
-    own_daemon.kill()
-    own_daemon.start()
-    with own_daemon.client() as client:
-        assert client.show("early")["stored"] == 7
-        client.submit("early", events(5))
-    assert own_daemon.stop() == 0
-    own_daemon.start()
-    with own_daemon.client() as client:
-        assert client.show("early")["stored"] == 0
-    assert own_daemon.stop() == 0
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])

@@ -7,12 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from running import launchers_of, new_id, wait_until
+import pytest
+from running import Daemon, launchers_of, new_id, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from running import Daemon
+    from collections.abc import Iterator
 
     from engine.client import Client
 
@@ -54,22 +53,29 @@ def hash_in_a_spare(client: Client) -> int:
     return int(result.result)
 
 
-def use_up(client: Client, is_enough: Callable[[], bool]) -> None:
-    """Take spare after spare, so that the zygote forks as often as it may."""
-    deadline = time.monotonic() + 30
-    while not is_enough():
+def use_up(client: Client) -> None:
+    """Take spare after spare, so that the zygote forks as often as it may and another takes its place."""
+    deadline, before = time.monotonic() + 30, client.stats()["zygotes_replaced"]
+    while client.stats()["zygotes_replaced"] == before:
         assert time.monotonic() < deadline
         hash_in_a_spare(client)
 
 
-def test_a_zygote_is_replaced_under_load_without_a_lost_event_or_a_pause(own_daemon: Daemon) -> None:
-    config = own_daemon.folder / "engine.toml"
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path_factory.mktemp("worn"))
+    config = daemon.folder / "engine.toml"
     config.write_text("zygote_forks_max = 100\nspares = 2\n")
-    own_daemon.start("--config", str(config))
-    with own_daemon.client() as client, own_daemon.client() as spins, own_daemon.client() as waits:
+    daemon.start("--config", str(config))
+    yield daemon
+    assert daemon.stop() == 0
+
+
+def test_a_zygote_is_replaced_under_load_without_a_lost_event_or_a_pause(daemon: Daemon) -> None:
+    with daemon.client() as client, daemon.client() as spins, daemon.client() as waits:
         client.deploy("spins", SPINS)
         client.deploy("waits", WAITS)
-        first = zygote_of(own_daemon)
+        first = zygote_of(daemon)
         hash_before = hash_in_a_spare(client)
         assert hash_in_a_spare(client) == hash_before, "workers of one zygote share its hash seed"
         until, results = threading.Event(), []
@@ -80,8 +86,8 @@ def test_a_zygote_is_replaced_under_load_without_a_lost_event_or_a_pause(own_dae
         for thread in threads:
             thread.start()
         try:
-            use_up(client, lambda: client.stats()["zygotes_replaced"] == 1)
-            zygote_of(own_daemon, first)
+            use_up(client)
+            zygote_of(daemon, first)
         finally:
             until.set()
             for thread in threads:
@@ -89,25 +95,20 @@ def test_a_zygote_is_replaced_under_load_without_a_lost_event_or_a_pause(own_dae
         assert {code for _, by_code in results for code in by_code} == {"delivered"}
         assert all(sum(by_code.values()) == 20 for _, by_code in results)
         assert max(elapsed for elapsed, _ in results) < LATENCY_S_MAX
-        second = zygote_of(own_daemon, first)
+        second = zygote_of(daemon, first)
         bound = {row["pid"] for row in client.workers()}
         assert bound <= {child.pid for child in second.children()}
         assert hash_in_a_spare(client) != hash_before, "each zygote has a hash seed of its own"
-    assert own_daemon.stop() == 0
 
 
-def test_the_old_zygotes_death_costs_nothing_once_its_workers_have_moved(own_daemon: Daemon) -> None:
-    config = own_daemon.folder / "engine.toml"
-    config.write_text("zygote_forks_max = 100\nspares = 2\n")
-    own_daemon.start("--config", str(config))
-    with own_daemon.client() as client:
+def test_the_old_zygotes_death_costs_nothing_once_its_workers_have_moved(daemon: Daemon) -> None:
+    with daemon.client() as client:
         client.deploy("calm", SPINS)
         assert client.submit("calm", events(5), wait=True).by_code == {"delivered": 5}
-        first = zygote_of(own_daemon)
-        use_up(client, lambda: client.stats()["zygotes_replaced"] == 1)
+        first = zygote_of(daemon)
+        use_up(client)
         first.kill()
         assert client.submit("calm", events(5), wait=True).by_code == {"delivered": 5}
-        second = zygote_of(own_daemon, first)
+        second = zygote_of(daemon, first)
         second.kill()
         assert client.submit("calm", events(5), wait=True).by_code == {"delivered": 5}
-    assert own_daemon.stop() == 0
