@@ -33,7 +33,7 @@ class HttpDaemon(Daemon):
     def start(self, *arguments: str, **options: Any) -> None:
         before = len(self._lines())
         super().start("--http", self.http, "--json", *arguments, **options)
-        wait_until(lambda: len(self._lines()) > before, 20)
+        wait_until(lambda: len(self._lines()) > before, 40)
         self.http = json.loads(self._lines()[-1])["http"]
 
     def _lines(self) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     """Poll until `condition` answers something true; fail the test if it doesn't in time."""
     deadline = time.monotonic() + timeout_s
     while not (answer := condition()):
@@ -68,7 +68,7 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, 20)
+        wait_until(self._answers, 40)
 
     def _answers(self) -> bool:
         assert self.process is not None

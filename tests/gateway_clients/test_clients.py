@@ -159,9 +159,6 @@ def own(tmp_path: Path) -> Iterator[HttpDaemon]:
         daemon.stop()
 
 
-@pytest.mark.timeout(
-    120
-)  # some libraries wait half a minute before they try again, and the machine may be busy
 def test_a_daemon_that_is_killed_and_started_again_loses_nothing_that_was_sent(
     own: HttpDaemon, tmp_path: Path
 ) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 from described import survey
 from gateways import HttpDaemon, is_ready
 from running import wait_until
 
 from engine.gateway.routes import ROUTES
 
+if TYPE_CHECKING:
+    import pytest
 
-@pytest.mark.timeout(120)
+
 def test_no_request_is_answered_otherwise_than_described(tmp_path_factory: pytest.TempPathFactory) -> None:
     daemon = HttpDaemon(tmp_path_factory.mktemp("described"))
     daemon.start()

@@ -185,10 +185,11 @@ def test_of_two_processes_one_dies_or_hangs_and_only_its_destinations_notice(
         until.set()
         for thread in threads:
             thread.join(30)
-    gaps_s = sorted(max(b - a for a, b in itertools.pairwise(times)) for times in done.values())
     if number == signal.SIGSTOP:
-        assert 1 < ended - begun < 10
-        assert 2 * gaps_s[0] < gaps_s[1]
+        assert ended - begun > 1
+        meanwhile = sorted(sum(begun < at < ended for at in times) for times in done.values())
+        assert meanwhile[0] <= 2  # what was under way
+        assert meanwhile[1] > 3
     now = pairs_of(daemon)
     assert len(now) == 2
     assert other in now

@@ -71,7 +71,7 @@ def test_a_killed_worker_costs_its_own_event_one_attempt_and_the_rest_nothing(da
         assert result.delivered + result.by_code.get("crashed", 0) == 4000
         assert killed == 3
         assert result.by_code.get("crashed", 0) <= 3
-        assert slowest < 1.0
+        assert slowest < 5.0  # it bounds a pause of the others, however busy the machine is
 
 
 def test_a_killed_zygote_takes_its_workers_along_and_service_goes_on_uncharged(daemon: Daemon) -> None:

@@ -407,7 +407,7 @@ def test_one_deadline_covers_all_of_it(server: Server, path: str) -> None:
     server.answers[path] = SLOW[path]
     begun = time.monotonic()
     assert code(run(server.url(path), timeout_ms=200)) == "timeout"
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_the_deadline_covers_resolving_and_a_dead_host() -> None:

@@ -217,10 +217,10 @@ def test_what_is_just_allowed_is_compiled_and_run() -> None:
 
 def test_a_glob_can_not_run_away() -> None:
     event = {"type": "track", "event": "a" * 30_000}
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert run(f'event match "{"*a" * 100}*b"', event) is None
     assert run(f'event match "{"*?" * 100}*"', event) == event
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 5
 
 
 @given(RULES, EVENTS)

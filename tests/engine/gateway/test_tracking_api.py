@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 SUCCESS = (200, {"success": True})
 KINDS = ("identify", "track", "page", "screen", "group", "alias", "delete")
+TRIES = 3
+"""A machine that is busy with other tests may be late itself; a gateway that is late is so each time."""
 
 
 def event(**fields: Any) -> dict[str, Any]:
@@ -73,12 +76,19 @@ def test_without_a_known_write_key_nothing_is_taken(served: HttpDaemon, headers:
 
 
 def test_a_new_key_is_known_and_a_removed_one_forgotten_within_a_second(source: SentFrom) -> None:
-    old = source.key
-    source.key = source.client.sources.update(source.name, add_key=True)["write_keys"][1]
-    wait_until(lambda: source.post("/v1/track", event())[0] == 200, 1)
-    source.client.sources.update(source.name, remove_key=old)
-    source.key = old
-    wait_until(lambda: source.post("/v1/track", event())[0] == 401, 1)
+    for _ in range(TRIES):
+        began = time.monotonic()
+        old = source.key
+        source.key = source.client.sources.update(source.name, add_key=True)["write_keys"][1]
+        wait_until(lambda: source.post("/v1/track", event())[0] == 200)
+        source.client.sources.update(source.name, remove_key=old)
+        source.key, new = old, source.key
+        wait_until(lambda: source.post("/v1/track", event())[0] == 401)
+        source.key = new
+        if time.monotonic() - began < 1:
+            break
+    else:
+        pytest.fail("it took longer each time")
     source.client.sources.remove(source.name)
 
 
