@@ -134,7 +134,7 @@ PROGRAM: Final = Program(
 
 
 if __name__ == "__main__":
-    from engine import daemon as parts
+    from engine import parts
     from engine.cli import main
 
     vars(parts)["Records"] = Unrecorded  # the swap that this benchmark is about

@@ -1,7 +1,7 @@
-"""The only place that builds and joins the parts: start order, drain order.
+"""The daemon's start and end. Its parts are joined in `parts`; the processes for strangers' code are begun before those are even imported.
 
-lock the data directory → registry → journal → pool → dispatcher, intake, core → recover → listen → gateway
-gateway → stop listening → intake closed → drain → pool → journal → registry → unlock
+lock the data directory → egress, zygote, and meanwhile: parts → a spare is ready → recover → listen → gateway
+gateway → stop listening → intake closed → drain → pool → egress → records → journal → registry → unlock
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import gc
 import os
-import random
 import resource
 import signal
 import tempfile
@@ -22,32 +21,25 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 import uvloop
 
-from engine import clock_mark, installed, notify
-from engine.api.auth import People, peers_of
-from engine.api.unix import UnixServer
-from engine.config import Config, check_limits
-from engine.dispatch.core import Core
-from engine.dispatch.dispatcher import Dispatcher
-from engine.dispatch.intake import Intake
-from engine.egress.options import options_of
+from engine import clock_mark, notify
+from engine.egress import options as http
 from engine.egress.supervise import Egress
 from engine.errors import ConfigurationError, Unavailable
-from engine.gateway_process import GatewayProcess
-from engine.journal.sqlite import SqliteJournal
-from engine.log import configure as configure_log
-from engine.records.records import Records
-from engine.records.retention import Bounds
-from engine.registry.secrets import ENVIRONMENT_NAME, Keyring
-from engine.registry.store import Registry
 from engine.reloading import Running
 from engine.undumpable import become_undumpable
 from engine.workers import layers
-from engine.workers.generations import Lifetime
-from engine.workers.pool import Pool, PoolOptions
-from engine.workers.zygote import Program, Zygote
+from engine.workers import options as workers
+from engine.workers.pool import Pool
+from engine.workers.zygote import Zygote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from types import ModuleType
+
+    from engine.clock import Clock
+    from engine.config import Config
+    from engine.journal.sqlite import SqliteJournal
+    from engine.parts import Parts
 
 log = structlog.get_logger()
 
@@ -83,144 +75,92 @@ def lock_data_dir(path: Path) -> Iterator[None]:
         os.close(file)
 
 
-async def serve(  # noqa: PLR0915  the order of start and stop, read top to bottom
-    running: Running, *, on_ready: Callable[[str], None], stop: asyncio.Event
-) -> None:
+async def serve(running: Running, *, on_ready: Callable[[str], None], stop: asyncio.Event) -> None:
     """Run until `stop` is set; `on_ready` is told where HTTP is served, "" if it isn't. Raises `EngineError` if it can't start."""
     loop = asyncio.get_running_loop()
     config = running.config
     data_dir = Path(config.data_dir)
     with lock_data_dir(data_dir), clock_mark.kept(data_dir / "clock", loop) as clock:
-        keys = Keyring.load(Path(config.secret_key_file), os.environ.pop(ENVIRONMENT_NAME, ""))
-        if keys.is_new:
-            log.warning(
-                "secret_key_made", path=config.secret_key_file, remedy="back it up, apart from the data"
-            )
-        registry = Registry.open(data_dir / "registry.db", clock=clock, keys=keys)
-        journal = SqliteJournal.open(
-            data_dir / "journal.db",
-            clock=clock,
-            size_max_mib=config.journal_size_max_mib or None,
-            shelf_age_max_ms=config.shelf_days * 86_400_000,
-            shelf_bytes_max=config.shelf_mib << 20,
-            commit_wait_us=config.commit_wait_us,
-            dedupe_window_s=config.dedupe_hours * 3600,
-            dedupe_bytes_max=config.dedupe_disk_mib << 20,
-        )
-        egress = Egress(options_of(config), loop=loop)
-        pool = Pool(
-            _pool_options(config),
-            http=egress,
-            loop=loop,
-            clock=clock,
-        )
+        egress = Egress(http.options_of(config), loop=loop)
+        pool = Pool(workers.options_of(config), http=egress, loop=loop, clock=clock)
         egress.events = pool
-        records = Records(
-            data_dir / "records.db",
-            bounds=Bounds(
-                minute_hours=config.records_minute_hours,
-                hour_days=config.records_hour_days,
-                day_days=config.records_day_days,
-                attempt_days=config.records_attempt_days,
-                destination_mib=config.records_destination_mib,
-                size_max_mib=config.records_mib,
-            ),
-            clock=clock,
-            loop=loop,
-        )
-        dispatcher = Dispatcher(
-            journal=journal,
-            pool=pool,
-            open_settings=registry.destinations.open_settings,
-            used=registry.usage.add,
-            egress=egress,
-            clock=clock,
-            rng=random.Random(),  # noqa: S311  jitter, not secrets
-            loop=loop,
-        )
-        intake = Intake(journal=journal, dispatcher=dispatcher, clock=clock, loop=loop)
-        core = Core(
-            registry=registry,
-            keys=keys,
-            journal=journal,
-            records=records,
-            pool=pool,
-            egress=egress,
-            dispatcher=dispatcher,
-            intake=intake,
-            clock=clock,
-            limits=lambda limits: check_limits(limits, running.config.limits),
-            workspace=running.config.workspace,
-            data_dir=data_dir,
-        )
-        dispatcher.on_version_compiled(core.version_compiled)
-        dispatcher.gate.on_quarantined = core.quarantined
-        people = People(registry.tokens, clock)
-        server = UnixServer(core, people, Path(config.socket), config.socket_mode)
-        gateway = GatewayProcess(config.http, _gateway_arguments(config)) if config.http else None
-        if gateway is not None:
-            core.overview.restarts["gateway"] = lambda: gateway.restarts
-        flushing = loop.create_task(registry.keep_flushing())
-
-        def apply(config: Config) -> None:
-            configure_log(log_format=config.log_format, level=config.log_level)
-            people.peers = peers_of(config.peers)
-            pool.options = _pool_options(config)
-            egress.configure(options_of(config))
-            dispatcher.tune(
-                frame_ms=config.frame_ms,
-                memory_queue_mib=config.memory_queue_mib,
-                prefetch_chunks=config.prefetch_chunks,
-            )
-            core.take_limits(config.limits)
-
-        try:
-            core.control.check_secrets()
-            await asyncio.gather(egress.start(), pool.start())
+        async with contextlib.AsyncExitStack() as stores, _begun(egress, pool) as processes:
+            parts = await _join(running, pool, egress, clock, stores)
+            await asyncio.gather(*processes)
             await pool.ready()
-            for layer in layers.by_layer(pool.proofs):
-                if layer["state"] != "holding":
-                    log.error("jail_layer_missing", **layer)
-            running.started(apply)
-            await core.recover()
-            _rest_collector()
-            await server.start()
-            if gateway is not None:
-                await gateway.start()
-            watchdog = loop.create_task(_watch(journal))
-            sampling = loop.create_task(core.sample_file.keep_saving())
-            log.info("serving", socket=config.socket, data_dir=config.data_dir, pid=os.getpid())
-            on_ready(gateway.http if gateway is not None else "")
-            notify.notify(notify.READY)
-            await stop.wait()
-            log.info("stopping")
-            notify.notify(notify.STOPPING)
-            if gateway is not None:
-                await gateway.stop()
-            await _drain(server, intake, dispatcher, running.config.drain_timeout_s)
-            watchdog.cancel()
-            sampling.cancel()
-            await core.sample_file.save()
-        finally:
-            flushing.cancel()
-            if gateway is not None:
-                await gateway.stop()
-            await pool.stop()
-            await egress.stop()
-            await records.close()
-            await journal.close()
-            registry.close()
-            log.info("stopped")
+            await _serve(running, parts, on_ready=on_ready, stop=stop)
+    log.info("stopped")
 
 
-def _gateway_arguments(config: Config) -> list[str]:
-    return [
-        *("--socket", config.socket),
-        *("--requests-per-s", str(config.http_requests_per_s)),
-        *("--log-format", config.log_format),
-        *("--log-level", config.log_level),
-        *(["--metrics-open"] if config.metrics_open else []),
-    ]
+@contextlib.asynccontextmanager
+async def _begun(egress: Egress, pool: Pool) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Begin the processes for strangers' code: the tasks end when they are there, and they with the context."""
+    loop = asyncio.get_running_loop()
+    starting = [loop.create_task(egress.start()), loop.create_task(pool.start())]
+    try:
+        yield starting
+    finally:
+        for task in starting:
+            task.cancel()
+        await asyncio.gather(*starting, return_exceptions=True)
+        await pool.stop()
+        await egress.stop()
+
+
+async def _join(
+    running: Running, pool: Pool, egress: Egress, clock: Clock, stores: contextlib.AsyncExitStack
+) -> Parts:
+    def imported() -> ModuleType:
+        from engine import parts  # noqa: PLC0415  half of a start: the processes are begun before it
+
+        return parts
+
+    # In a thread: the loop hears from the processes meanwhile.
+    module = await asyncio.to_thread(imported)
+    parts: Parts = module.join(running, pool=pool, egress=egress, clock=clock, stores=stores)
+    return parts
+
+
+async def _serve(
+    running: Running, parts: Parts, *, on_ready: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Serve until `stop` is set; then take nothing new, let what runs end, and hang up."""
+    loop = asyncio.get_running_loop()
+    config, gateway = running.config, parts.gateway
+    for layer in layers.by_layer(parts.pool.proofs):
+        if layer["state"] != "holding":
+            log.error("jail_layer_missing", **layer)
+    running.started(parts.apply)
+    await parts.core.recover()
+    _rest_collector()
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        await parts.server.start()
+        if gateway is not None:
+            await gateway.start()
+        log.info("serving", socket=config.socket, data_dir=config.data_dir, pid=os.getpid())
+        on_ready(gateway.http if gateway is not None else "")
+        notify.notify(notify.READY)
+        tasks += [
+            loop.create_task(parts.registry.keep_flushing()),
+            loop.create_task(parts.core.sample_file.keep_saving()),
+            loop.create_task(_watch(parts.journal)),
+        ]
+        await stop.wait()
+        log.info("stopping")
+        notify.notify(notify.STOPPING)
+        if gateway is not None:
+            await gateway.stop()
+        parts.server.stop_listening()
+        await parts.intake.close()
+        await parts.dispatcher.drain(running.config.drain_timeout_s)
+        parts.server.close()
+    finally:
+        for task in tasks:
+            task.cancel()
+        if gateway is not None:
+            await gateway.stop()
+    await parts.core.sample_file.save()
 
 
 def _rest_collector() -> None:
@@ -229,25 +169,6 @@ def _rest_collector() -> None:
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
-
-
-def _pool_options(config: Config) -> PoolOptions:
-    return PoolOptions(
-        spares=config.spares,
-        workers_max=config.workers_max,
-        suspend_after_s=config.suspend_after_s,
-        stop_after_s=config.stop_after_s,
-        program=_zygote_program(config),
-        zygote=Lifetime(config.zygote_forks_max, config.zygote_age_max_h * 3600.0),
-    )
-
-
-async def _drain(server: UnixServer, intake: Intake, dispatcher: Dispatcher, timeout_s: float) -> None:
-    """Take nothing new, let what runs end, then hang up."""
-    server.stop_listening()
-    await intake.close()
-    await dispatcher.drain(timeout_s)
-    server.close()
 
 
 async def _watch(journal: SqliteJournal) -> None:
@@ -262,7 +183,9 @@ async def _watch(journal: SqliteJournal) -> None:
 
 def _checked(config: Config) -> Config:
     """Raises `ConfigurationError` on what only its parts can judge."""
-    options_of(config)
+    from engine.api.auth import peers_of  # noqa: PLC0415  it comes with the parts, which are there by then
+
+    http.options_of(config)
     peers_of(config.peers)
     return config
 
@@ -296,7 +219,7 @@ def examine_jail(config: Config) -> list[dict[str, Any]]:
     """`engine doctor`: a map a layer, as `layers.by_layer` makes it. A zygote is started for it, and ended."""
 
     async def main() -> list[layers.Proof]:
-        program = replace(_zygote_program(config), is_degraded_allowed=True)
+        program = replace(workers.program_of(config), is_degraded_allowed=True)
         with_libraries = [replace(program, has_libraries=True)] if program.libraries else []
         proofs: list[layers.Proof] = []
         for each in (program, *with_libraries):
@@ -310,16 +233,6 @@ def examine_jail(config: Config) -> list[dict[str, Any]]:
         return list(dict.fromkeys(proofs))
 
     return layers.by_layer(uvloop.run(main()))
-
-
-def _zygote_program(config: Config) -> Program:
-    """Raises `ConfigurationError` if a library isn't installed."""
-    installed.require(config.libraries)
-    return Program(
-        is_degraded_allowed=config.allow_degraded,
-        cgroups=tuple(filter(None, config.cgroups.split(":"))),
-        libraries=config.libraries,
-    )
 
 
 def temporary_data_dir() -> tempfile.TemporaryDirectory[str]:

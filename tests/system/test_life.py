@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from running import wait_until
 
@@ -60,6 +64,30 @@ def test_systemd_hears_ready_watchdog_reloading_and_stopping(
     own_daemon.process.terminate()
     until_heard(heard, "STOPPING=1")
     assert own_daemon.process.wait(20) == 0
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def test_a_start_that_fails_half_way_says_why_and_leaves_no_process_behind(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_text("this is no journal " * 1_000)
+    command = [sys.executable, "-m", "engine", "serve", "--data-dir", str(tmp_path)]
+    begun: set[psutil.Process] = set()
+    with subprocess.Popen(
+        [*command, "--socket", str(tmp_path / "socket")], stderr=subprocess.PIPE, text=True
+    ) as daemon:
+        while daemon.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                begun |= set(psutil.Process(daemon.pid).children(recursive=True))
+            time.sleep(0.002)
+        assert daemon.stderr is not None
+        assert "journal.db" in daemon.stderr.read()
+    assert daemon.returncode == 78
+    assert begun  # before the journal was looked at
+    wait_until(lambda: not any(is_alive(process) for process in begun))
 
 
 def test_a_stop_lets_what_runs_finish_and_hands_the_rest_back(own_daemon: Daemon) -> None:
