@@ -35,6 +35,8 @@ class Sent:
     latencies: Latencies
     elapsed_s: float
     """From the moment at which the first was due to the last answer."""
+    begun_s: float
+    """That moment, as `time.perf_counter` told it."""
 
 
 def drive(
@@ -67,7 +69,7 @@ def drive(
         sender.join()
     if answered.refused:
         raise RuntimeError(answered.refused)
-    return Sent(answered.latencies, elapsed_s)
+    return Sent(answered.latencies, elapsed_s, answered.begun)
 
 
 class _Answered:

@@ -16,6 +16,7 @@ NAMES: Final = (
     "handlers",
     "workers",
     "latency",
+    "stages",
     "cold_start",
     "start",
     "destinations",
