@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import psutil
 from running import Daemon, wait_until
+from tied import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +109,7 @@ class OwnGateway:
 
     def __init__(self, folder: Path, socket: Path, http: str = "127.0.0.1:0", *arguments: str) -> None:
         self._log = (folder / f"gateway-{os.urandom(4).hex()}.log").open("ab")
-        self.process = subprocess.Popen(
+        self.process = spawn(
             [
                 sys.executable,
                 "-m",

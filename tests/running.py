@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -12,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from tied import spawn
 
 from engine.client import Client
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -54,7 +55,7 @@ class Daemon:
 
     def start(self, *arguments: str, program: Sequence[str] = ("-m", "engine")) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = spawn(
                 [
                     sys.executable,
                     *program,
@@ -68,7 +69,11 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, 40)
+        try:
+            wait_until(self._answers, 40)
+        except BaseException:
+            self.kill()
+            raise
 
     def _answers(self) -> bool:
         assert self.process is not None

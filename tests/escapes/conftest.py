@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from attempts import CANARY, PROBES, SHOW, SHOWN, Attempt
 from running import Daemon
+from tied import spawn
 
 from engine.errors import FunctionRefused
 from sandbox.wire import LIBRARIES
@@ -52,7 +53,7 @@ def prizes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prizes]:
     file = tmp_path_factory.mktemp("prizes") / "canary"
     file.write_text(CANARY, "utf-8")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        victim = subprocess.Popen(["sleep", "600"])
+        victim = spawn(["sleep", "600"])
         yield Prizes(file, server.getsockname()[1], victim)
         victim.kill()
         victim.wait()

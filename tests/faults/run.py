@@ -16,7 +16,6 @@ import random
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from faults.daemon import DELAY
 from faults.functions import FUNCTIONS
 from faults.ledger import Kill, Ledger
+from tied import spawn
 
 from engine.client import AsyncClient, Client
 from engine.clock import SystemClock
@@ -40,6 +40,7 @@ from engine.registry.secrets import Keyring
 from engine.registry.store import Registry
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
 
 NAMES: Final = tuple(f"{f.name}-{n}" for f in FUNCTIONS for n in range(f.count))
@@ -76,7 +77,7 @@ class FaultRun:
 
     def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = spawn(
                 [sys.executable, str(Path(__file__).with_name("daemon.py")), str(self._folder), "serve",
                  "--data-dir", str(self._folder), "--socket", str(self._socket)],
                 stdout=log, stderr=log,

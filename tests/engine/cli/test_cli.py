@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
+from tied import spawn
 
 from engine.cli.main import COMMANDS
 
@@ -527,7 +528,7 @@ def test_wrong_settings_of_the_daemon_are_told_with_status_78(run: Run, tmp_path
 
 def test_trying_it_out_needs_one_command_and_its_next_steps_work(run: Run, tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "in-use.sock")
-    process = subprocess.Popen(
+    process = spawn(
         [sys.executable, "-m", "engine", "serve", "--dev", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 import pytest
+from tied import spawn
 
 from engine.clock import ManualClock
 from engine.errors import ConfigurationError, JournalFull, Unavailable
@@ -415,7 +416,7 @@ def test_a_file_that_is_broken_is_written_no_more_and_that_is_told(
 
 def test_after_kill_9_everything_acknowledged_is_there_and_nothing_settled_is(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    writer = subprocess.Popen(
+    writer = spawn(
         [sys.executable, str(HERE / "endless_writer.py"), str(path)], stdout=subprocess.PIPE, text=True
     )
     lines = list(itertools.islice(writer.stdout, 400))
