@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -67,9 +68,18 @@ def running(*arguments: str, output: IO[bytes] | None = None) -> Iterator[subpro
             try:
                 yield process
             finally:
-                process.kill()
+                end(process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt pytest if it still runs, so that it ends the daemons that it has started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
 
 
 def _fill(folder: Path) -> None:

@@ -33,7 +33,7 @@ def run(*arguments: str) -> int:
                 said.seek(0)
                 sys.stdout.write(f"\nThe same as nobody:\n{said.read().decode(errors='replace')}")
         finally:
-            first.kill()
+            nobody.end(first)
     return next(filter(None, statuses), 0)
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import nobody
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -75,9 +76,14 @@ def test_every_requirement_of_the_lock_has_a_hash() -> None:
     assert [name for name, hashes in pinned if not hashes] == []
 
 
+def test_what_nobody_does_not_run_again_is_there_and_has_a_reason() -> None:
+    assert all((ROOT / "tests" / name).exists() and reason for name, reason in nobody.NOT_AGAIN.items())
+
+
 def test_the_readme_names_the_test_command_that_check_runs() -> None:
     assert "make test " in (ROOT / "README.md").read_text("utf-8")
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert re.search(r"(?m)^check: .*\btest\b", makefile)
+    assert re.search(r"(?m)^test: .*\n\t.*tests/suite\.py$", makefile)
     for target in "setup demo serve format lint types imports test check bench".split():
         assert re.search(rf"(?m)^{target}: ", makefile)

@@ -57,6 +57,14 @@ def check_mocks(mocks: Sequence[dict[str, Any]]) -> None:
         raise UsageError(str(error), remedy="engine/docs/functions.md says what a mock is") from None
 
 
+def silent_since(heard_at: float, looked_at: float, now: float) -> float:
+    """When a process was heard last, less the time in which nobody looked: what was said then is read after this.
+
+    Each look counts for `LOOK_EVERY_S` at most, so that a supervisor that is always late finds what hangs, too.
+    """
+    return min(now, heard_at + max(0.0, now - looked_at - LOOK_EVERY_S))
+
+
 class Egress:
     """Owner of the slots, and of who is where."""
 
@@ -197,15 +205,11 @@ class Egress:
     def _look(self) -> None:
         """Is each of them alive?"""
         self._timer = self._loop.call_later(LOOK_EVERY_S, self._look)
-        now = self._loop.time()
-        # After a pause of our own, what was said meanwhile is read first.
-        is_stale, self._looked_at = now - self._looked_at > 2 * LOOK_EVERY_S, now
+        looked_at, self._looked_at = self._looked_at, self._loop.time()
+        now = self._looked_at
         for process in self._processes():
-            if not process.is_started:
-                continue
-            if is_stale:
-                process.heard_at = now
-            elif now - process.heard_at > HUNG_S_MAX:
+            process.heard_at = silent_since(process.heard_at, looked_at, now)
+            if process.is_started and now - process.heard_at > HUNG_S_MAX:
                 log.error("egress_hung", slot=process.slot, silent_s=round(now - process.heard_at, 1))
                 process.close()
                 self.process_died(process)

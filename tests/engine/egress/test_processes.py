@@ -13,6 +13,7 @@ import uvloop
 from engine.egress import control, slot
 from engine.egress.counting import Calls, Counter, calls_of
 from engine.egress.processes import PULL_S_MAX, Process
+from engine.egress.supervise import HUNG_S_MAX, LOOK_EVERY_S, silent_since
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -174,3 +175,23 @@ def test_a_launcher_that_forks_no_more_is_replaced(monkeypatch: pytest.MonkeyPat
         await place.stop()
 
     uvloop.run(main())
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.6, 5.0])
+def test_what_hangs_is_found_however_late_each_look_comes(late_s: float) -> None:
+    heard_at = now = 100.0
+    looks = 0
+    while now - heard_at <= HUNG_S_MAX:
+        looks += 1
+        looked_at, now = now, now + LOOK_EVERY_S + late_s
+        heard_at = silent_since(heard_at, looked_at, now)
+    assert looks == int(HUNG_S_MAX / LOOK_EVERY_S) + 1
+
+
+def test_a_pause_of_the_supervisors_own_is_nobodys_silence() -> None:
+    looked_at, heard_at = 100.0, 99.0
+    assert silent_since(heard_at, looked_at, looked_at + 3600) == pytest.approx(
+        looked_at + 3600 - LOOK_EVERY_S - 1
+    )
+    just_heard = looked_at + 3599.9
+    assert silent_since(just_heard, looked_at, looked_at + 3600) == looked_at + 3600
