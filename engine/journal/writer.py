@@ -19,8 +19,8 @@ import apsw
 import structlog
 
 from engine.errors import JournalFull, Unavailable
-from engine.journal import shelf
 from engine.journal.admitting import admit
+from engine.journal.pruning import PRUNE_EVERY_S, Pruning
 from engine.journal.requests import Append, Change, Close, Discard, Read, Release, Settle
 from engine.journal.rows import Writes
 from engine.journal.store import BROKEN, TRANSIENT
@@ -45,7 +45,6 @@ SETTLE_WAIT_S: Final = 0.002
 COMMIT_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 COMMIT_BOUNDS_BYTES: Final = (1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20)
 RETRY_AFTER_S: Final = 1.0
-PRUNE_EVERY_S: Final = 60.0
 RESTORE_PAUSE_S: Final = 0.001
 """Between the steps after a start, so that they leave the interpreter to others."""
 
@@ -78,15 +77,13 @@ class Writer:
         self._ids = ids
         self._clock = clock
         self._answer = answer
-        self._terms = terms
         self._commit_wait_s = terms.commit_wait_us / 1e6
         self._queue: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._held: list[Settle] = []
         self._discards: list[Discard] = []
-        self._prune_at = clock.monotonic() + PRUNE_EVERY_S
-        self._prune_again = False
-        self._shelved = 0
-        """Entries that came to the shelf since it was last pruned: so many more may have to go."""
+        self._pruning = Pruning(
+            store, inventory, clock=clock, age_max_ms=terms.shelf_age_max_ms, bytes_max=terms.shelf_bytes_max
+        )
         self.full_because = store.restore_reserve()
         """Why appends are refused; empty if they aren't."""
         self.is_holding = False
@@ -149,7 +146,7 @@ class Writer:
     def _pause_s(self) -> float:
         if self._held or self.full_because:
             return RETRY_AFTER_S
-        if self._discards or self._prune_again or self._ids.is_sweeping:
+        if self._discards or self._pruning.is_behind or self._ids.is_sweeping:
             return 0.0
         if not self._ids.is_restored:
             return RESTORE_PAUSE_S
@@ -164,7 +161,7 @@ class Writer:
         self._discards += [request for request in batch if isinstance(request, Discard)]
         if not self.broken_because:
             self._discard_some()
-            self._prune_some()
+            self._pruning.step()
             self._tidy_ids()
 
     def _write(self, appends: list[Append], settles: list[Settle]) -> None:
@@ -239,7 +236,7 @@ class Writer:
         self.appended += sum(row.deliveries for row in writes.fresh)
         self.appended -= sum(count for _, count in writes.duplicates)
         self.settled += sum(count for _, count in writes.settled)
-        self._shelved += len(writes.shelved) + len(writes.overflowed)
+        self._pruning.shelved += len(writes.shelved) + len(writes.overflowed)
         if before_answering:
             before_answering()
         self._answer([(r.future, r.leases if isinstance(r, Append) else None, None) for r in requests])
@@ -315,28 +312,6 @@ class Writer:
         self._discards.pop(0)
         self._inventory.forget_destination(request.destination_id)
         self._answer([(request.future, request.deliveries, None)])
-
-    def _prune_some(self) -> None:
-        now = self._clock.monotonic()
-        bytes_over = self._inventory.shelf_bytes - self._terms.shelf_bytes_max
-        if now < self._prune_at and bytes_over <= 0 and not self._prune_again:
-            return
-        before_ms = self._clock.now_ms() - self._terms.shelf_age_max_ms
-        rows_max, self._shelved = shelf.STEP_ROWS + 2 * self._shelved, 0
-        ids, pruned = shelf.oldest(
-            self._store.db, before_ms=before_ms, bytes_over=bytes_over, rows_max=rows_max
-        )
-        try:
-            with self._store.transaction():
-                shelf.delete(self._store.db, ids)
-        except TRANSIENT:
-            ids = []  # it can wait for the next time
-            pruned = []
-        for entry in pruned:
-            self._inventory.count_pruned(entry)
-        self._prune_again = len(ids) == rows_max
-        if not self._prune_again:
-            self._prune_at = now + PRUNE_EVERY_S
 
     def _tidy_ids(self) -> None:
         if self.full_because:
