@@ -27,12 +27,12 @@ def run(conditions: Conditions) -> dict[str, Latencies]:
     """Milliseconds."""
     cold, wake = Latencies(), Latencies()
     with daemon() as (client, _):
-        names = _deploy(client, conditions.pick(DESTINATIONS, 5))
+        names = deploy(client, conditions.pick(DESTINATIONS, 5))
         time.sleep(SPARES_S)  # spares are forked again after the deploys; a cold start finds them
         for name in names:
             _first(client, name, cold)
     with daemon(settings={"suspend_after_s": 1}) as (client, _):
-        names = _deploy(client, conditions.pick(SUSPENDED, 5))
+        names = deploy(client, conditions.pick(SUSPENDED, 5))
         for name in names:
             _first(client, name, Latencies())
         wait_until(lambda: _are_suspended(client, len(names)), "suspension of all workers")
@@ -41,7 +41,8 @@ def run(conditions: Conditions) -> dict[str, Latencies]:
     return {"cold_start": cold, "wake": wake}
 
 
-def _deploy(client: Client, count: int) -> list[str]:
+def deploy(client: Client, count: int) -> list[str]:
+    """So many destinations with the reference handler; their names."""
     names = [f"destination-{at}" for at in range(count)]
     for name in names:
         client.deploy(name, REFERENCE_SOURCE, settings=REFERENCE_SETTINGS)
