@@ -40,11 +40,16 @@ DEVELOPERS: Final = (
     *("ruff*", "grimp*", "pip", "pip-*", "setuptools*", "hatch*", "importlinter*"),
 )
 NOT_AGAIN: Final = {
-    "gateway_clients": "other people's libraries, which know of the product nothing but an address",
     "test_codebase.py": "reads the sources, which are the same for everybody",
     "test_docs.py": "reads the guides, which are the same for everybody",
+    "gateway_clients": "other people's libraries, which know of the product nothing but an address",
+    "system/test_description.py": "many requests over HTTP, whose answers know no user of the machine",
+    "faults/test_fuzz.py": "many requests over HTTP and frames, whose answers know no user of the machine",
+    "engine/cli/test_cli.py": "what commands print; `system/test_commands.py` and others run them for every user",
+    "contracts": "drawn orders of what is asked of a journal, in files of its own",
+    "engine/journal/dedupe": "drawn orders of what is asked of an index, in files of its own",
 }
-"""What of the tests `nobody` doesn't run, and why."""
+"""What of the tests `nobody` doesn't run, and why: what takes long and comes to the same whoever runs it. All else is run again."""
 
 
 @contextlib.contextmanager

@@ -25,6 +25,9 @@ def run(*arguments: str) -> int:
     command = [sys.executable, "-m", "pytest"]
     if os.geteuid():
         return subprocess.run([*command, *arguments], timeout=TIME_S_MAX, check=False).returncode
+    if not any((nobody.ROOT / "tests").rglob(f"*.{sys.implementation.cache_tag}-pytest-*.pyc")):
+        once = [*command, *arguments, "-n", "0", "-q", "--collect-only"]
+        subprocess.run(once, stdout=subprocess.DEVNULL, timeout=TIME_S_MAX, check=False)
     arguments = ("-n", str(PROCESSES), *arguments)
     with subprocess.Popen([*command, *arguments]) as first:
         try:
