@@ -25,22 +25,28 @@ class Running:
         self.config = config
         self._read = read
         self._apply: Callable[[Config], None] | None = None
+        self._is_due = False
+        """A reload was asked for before there was anything to give the settings to."""
 
     def started(self, apply: Callable[[Config], None]) -> None:
         """The parts are there: `apply` gives them the settings, now and after each reload."""
         self._apply = apply
         apply(self.config)
+        if self._is_due:
+            self.reload()
 
     def reload(self) -> None:
-        """Read file, environment and flags again. What needs a restart is named in the log, and left as it is."""
+        """Read file, environment and flags again, once the parts are there. What needs a restart is named in the log, and left as it is."""
+        if self._apply is None:
+            self._is_due = True
+            return
         notify.notify(notify.reloading())
         try:
             self.config, waiting = reloaded(self.config, self._read())
         except ConfigurationError as error:
             log.error("reload_refused", reason=error.message, remedy=error.remedy)  # noqa: TRY400  the reason is the message
         else:
-            if self._apply is not None:
-                self._apply(self.config)
+            self._apply(self.config)
             log.info("reloaded")
             if waiting:
                 log.warning("restart_needed", settings=waiting)

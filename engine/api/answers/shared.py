@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 class Answer(BaseModel):
     """A map with these keys and no others."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    # Only a description of the API needs its schema, and only when somebody asks for it.
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, defer_build=True)
 
 
 Told: TypeAlias = dict[str, Any]
