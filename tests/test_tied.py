@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 PROGRAM = f"""
-import sys, threading, time
+import signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests in the background has it ignored
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from tied import spawn
 started = []

@@ -44,7 +44,14 @@ TIME = [
 ]
 MEMORY = [
     Attempt(
-        name, source, "exhausted", jailed="nothing", timeout_ms=5_000, memory_mib=64, ends_as="memory_limit"
+        name,
+        source,
+        "exhausted",
+        jailed="nothing",
+        timeout_ms=20_000,
+        memory_mib=64,
+        patience_s=30.0,
+        ends_as="memory_limit",
     )
     for name, source in {
         "a list": "import time\ndef attempt():\n    x = [0] * (40 * 1024 * 1024)\n    time.sleep(3)\n    return 'exhausted'",

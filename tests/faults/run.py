@@ -273,7 +273,7 @@ class FaultRun:
         """Until nothing waits any more but at destinations that fail."""
         with Client(self._socket) as client:
             names = [name for name in NAMES if not name.startswith(FAILING)]
-            deadline = time.monotonic() + 45
+            deadline = time.monotonic() + 90
             while waiting := [shown for name in names if (shown := client.show(name))["stored"]]:
                 assert time.monotonic() < deadline, f"not worked off: {waiting}"
                 time.sleep(0.1)
@@ -340,6 +340,11 @@ def problems(run: FaultRun) -> list[str]:
     return found
 
 
+def said(folder: str) -> str:
+    """The end of what the daemon has logged."""
+    return (Path(folder) / "log").read_text()[-5000:]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
@@ -351,12 +356,15 @@ def main() -> int:
         run = FaultRun(Path(folder), rate=arguments.rate, rng=random.Random(arguments.seed))
         try:
             run.run(arguments.seconds)
+        except BaseException:
+            print(said(folder))
+            raise
         finally:
             run.end()
         print("\n".join(report(run)))
         found = problems(run)
         if found:
-            print((Path(folder) / "log").read_text()[-5000:])
+            print(said(folder))
     print("\n".join(found) or "every acknowledged event is accounted for")
     return 1 if found else 0
 
