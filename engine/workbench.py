@@ -13,7 +13,7 @@ from engine.config import Config, check_limits
 from engine.dispatch.trial import Trial, pack_settings, result_map
 from engine.egress.access import TRACE_BODY_BYTES
 from engine.egress.options import options_of
-from engine.egress.supervise import Egress, check_mocks
+from engine.egress.supervise import Egress, read_mocks
 from engine.events import encode_events
 from engine.workers.pool import Pool, PoolOptions
 from engine.workers.zygote import Program
@@ -65,7 +65,7 @@ class Workbench:
         seed: int | None = None,
     ) -> Trial:
         """A function in a worker of its own; close it. Raises `FunctionRefused`, `UsageError`."""
-        check_mocks(mocks or ())
+        read_mocks(mocks or ())
         trial = Trial(self._pool, self._egress)
         try:
             await trial.load(

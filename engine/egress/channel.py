@@ -15,7 +15,7 @@ import traceback
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.egress import fetching, mocks
+from engine.egress import control, fetching, mocks
 from engine.egress.blanking import Blanker
 from engine.egress.trace import RING_BYTES_MAX, Ring, Trace
 from sandbox import fetch_wire
@@ -24,7 +24,6 @@ from sandbox.wire import KIB, MIB, FrameBuffer, WireError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.egress import control
     from engine.egress.destinations import Destination
     from sandbox.wire import Frame
 
@@ -58,7 +57,7 @@ class Channel:
         self.trace_body_bytes = bind.trace_body_bytes
         self.is_blanked = bind.is_blanked
         self._fetches_max = bind.fetches_max
-        self._mocks: list[mocks.Mock] | None = None
+        self._mocks: list[control.MockAnswer] | None = None
         if bind.mocks is not None:
             self.mock(bind.mocks)
         self._write_fd, self._read_fd = fds
@@ -79,9 +78,9 @@ class Channel:
             os.set_blocking(fd, False)
         self._read_on()
 
-    def mock(self, items: list[dict[str, Any]]) -> None:
+    def mock(self, rows: list[Any]) -> None:
         """Answer from these from now on, and call nothing."""
-        self._mocks = mocks.parse(items)
+        self._mocks = [control.MockAnswer.of(row) for row in rows]
 
     def traces(self, invocations: frozenset[int]) -> list[list[Any]]:
         """Pairs of invocation and a trace, as they are shown."""

@@ -7,7 +7,7 @@ egress ──► supervisor    Started Pulled Broken Counted Alive     checked: 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sandbox.wire import MIB, Frame, decode_frame
 
@@ -16,6 +16,27 @@ TO_EGRESS_BYTES_MAX: Final = 64 * MIB
 FROM_EGRESS_BYTES_MAX: Final = 16 * MIB
 ITEMS_MAX: Final = 4_096
 BIND_FDS: Final = 2
+
+
+class MockAnswer(NamedTuple):
+    """What is answered to whom instead of calling anybody: a row in frames."""
+
+    method: str
+    """In upper case; `*` is any."""
+    url: str
+    """In its one spelling; a prefix if it ends in `*`."""
+    error: str
+    """One of `sandbox.fetch_wire.FAILURES`, and then there is no answer; or empty."""
+    status: int
+    headers: list[tuple[str, str]]
+    """Names in lower case."""
+    body: bytes
+
+    @classmethod
+    def of(cls, row: list[Any]) -> MockAnswer:
+        """As it was before it was packed."""
+        method, url, error, status, headers, body = row
+        return cls(method, url, error, status, [(name, value) for name, value in headers], body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +69,8 @@ class Bind(Frame):
     trace_body_bytes: int
     is_blanked: bool
     """Secrets are blanked in traces; not so in a function's own tests, which look at what was sent."""
-    mocks: list[dict[str, Any]] | None
-    """Answer from these, and call nothing."""
+    mocks: list[Any] | None
+    """Answer from these rows of `MockAnswer`, and call nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +79,8 @@ class Mock(Frame):
 
     KIND = 3
     channel: int
-    mocks: list[dict[str, Any]]
+    mocks: list[Any]
+    """Rows of `MockAnswer`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from engine.egress.access import Access
+    from engine.egress.control import MockAnswer
     from engine.egress.counting import Calls
     from engine.egress.options import EgressOptions
     from engine.egress.processes import Process
@@ -47,12 +48,12 @@ class EgressEvents(Protocol):
         """The worker broke the protocol on its channel."""
 
 
-def check_mocks(mocks: Sequence[dict[str, Any]]) -> None:
-    """Raises `UsageError` naming one that is none."""
-    from engine.egress.mocks import parse  # noqa: PLC0415  what performs HTTP comes with it, and only tests have mocks
+def read_mocks(mocks: Sequence[dict[str, Any]]) -> list[MockAnswer]:
+    """As an egress process takes them. Raises `UsageError` naming one that is none."""
+    from engine.egress import mocking  # noqa: PLC0415  httpx comes with it, and only tests have mocks
 
     try:
-        parse(mocks)
+        return mocking.read(mocks)
     except ValueError as error:
         raise UsageError(str(error), remedy="engine/docs/functions.md says what a mock is") from None
 
@@ -166,17 +167,17 @@ class Egress:
                 access.fetches_max,
                 access.trace_body_bytes,
                 access.is_blanked,
-                list(access.mocks) if access.mocks is not None else None,
+                read_mocks(access.mocks) if access.mocks is not None else None,
             ),
             fds,
         )
 
     def mock(self, worker_id: int, mocks: Sequence[dict[str, Any]]) -> None:
         """Answer this worker from `mocks` from now on. Raises `UsageError` naming one that is none."""
-        check_mocks(mocks)
+        rows = read_mocks(mocks)
         process = self._channels.get(worker_id)
         if process is not None:
-            process.send(control.Mock(worker_id, list(mocks)))
+            process.send(control.Mock(worker_id, rows))
 
     def unbound(self, worker_id: int) -> None:
         """The worker is gone. Its process noticed by itself, and keeps the traces a while."""

@@ -10,7 +10,7 @@ import pytest
 from upstreams import Server, reply
 
 from engine.cli import mocks
-from engine.egress.supervise import check_mocks
+from engine.egress.supervise import read_mocks
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_a_file_of_mocks_that_is_none_is_refused(tmp_path: Path, content: str | 
     if content is not None:
         path.write_text(content)
     with pytest.raises(UsageError, match=text):
-        check_mocks(mocks.read(path))
+        read_mocks(mocks.read(path))
 
 
 def test_a_refusal_names_the_flag(run: Run, tmp_path: Path, server: Server) -> None:

@@ -18,7 +18,7 @@ import uvloop
 from upstreams import Request, Server, reply
 
 from engine.egress import channel as channels
-from engine.egress import control
+from engine.egress import control, mocking
 from engine.egress.channel import Channel
 from engine.egress.destinations import Table
 from engine.egress.rules import Rules, parse_pattern
@@ -50,7 +50,8 @@ class Worker:
         self.read_fd, answers_write = os.pipe()
         os.set_blocking(self.read_fd, False)
         self.violations: list[str] = []
-        bind = control.Bind(1, 1, [], [], [], 10_000, fetches_max, 4_096, True, mocks)
+        rows = mocking.read(mocks) if mocks is not None else None
+        bind = control.Bind(1, 1, [], [], [], 10_000, fetches_max, 4_096, True, rows)
         self.channel = Channel(
             bind,
             (answers_write, requests_read),

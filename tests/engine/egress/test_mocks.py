@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.egress.mocks import parse
+from engine.egress.mocking import read
 
 URL = "https://api.example.com/"
 ZIPPED = base64.b64encode(gzip.compress(b"small")).decode()
@@ -34,11 +34,10 @@ def test_an_answer_is_what_httpx_makes_of_it(answer: dict[str, Any]) -> None:
     if "base64" in answer:
         body["content"] = base64.b64decode(answer["base64"])
     expected = httpx.Response(answer.get("status", 200), headers=answer.get("headers"), **body)
-    (mock,) = parse([{"url": URL, **answer}])
-    assert mock.response is not None
-    assert mock.response.status == expected.status_code
-    assert mock.response.headers == expected.headers.multi_items()
-    assert mock.response.body == expected.content
+    (mock,) = read([{"url": URL, **answer}])
+    assert (mock.error, mock.status) == ("", expected.status_code)
+    assert mock.headers == expected.headers.multi_items()
+    assert mock.body == expected.content
 
 
 @pytest.mark.parametrize(
@@ -57,4 +56,4 @@ def test_an_answer_is_what_httpx_makes_of_it(answer: dict[str, Any]) -> None:
 )
 def test_one_that_can_not_be_is_named(answer: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^mock 2: "):
-        parse([{"url": URL}, {"url": URL, **answer}])
+        read([{"url": URL}, {"url": URL, **answer}])
