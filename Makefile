@@ -47,11 +47,12 @@ types: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## the layers of the architecture
 	$(BIN)/lint-imports
 
-test: $(STAMP) clients ## the test suite; for root also as nobody
+test: $(STAMP) clients ## the test suite; for root what depends on the user as nobody, too
 	$(BIN)/python tests/suite.py
 
-faults: $(STAMP) ## other Pythons, strangers' bytes, ten minutes of killed processes, full and slow disks; SEED=N repeats a run
+faults: $(STAMP) ## other Pythons, the suite as nobody, strangers' bytes, ten minutes of killed processes, full and slow disks; SEED=N repeats a run
 	@for version in $(OTHER_PYTHONS); do $(MAKE) -s test-on PYTHON_VERSION=$$version || exit 1; done
+	if test "$$(id -u)" = 0; then $(BIN)/python tests/nobody.py; fi
 	$(BIN)/python tests/faults/fuzz.py --cases $(or $(CASES),100000) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/faults/description.py $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/faults/run.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

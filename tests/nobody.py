@@ -39,17 +39,21 @@ DEVELOPERS: Final = (
     "*editable*",
     *("ruff*", "grimp*", "pip", "pip-*", "setuptools*", "hatch*", "importlinter*"),
 )
-NOT_AGAIN: Final = {
-    "test_codebase.py": "reads the sources, which are the same for everybody",
-    "test_docs.py": "reads the guides, which are the same for everybody",
-    "gateway_clients": "other people's libraries, which know of the product nothing but an address",
-    "system/test_description.py": "many requests over HTTP, whose answers know no user of the machine",
-    "faults/test_fuzz.py": "many requests over HTTP and frames, whose answers know no user of the machine",
-    "engine/cli/test_cli.py": "what commands print; `system/test_commands.py` and others run them for every user",
-    "contracts": "drawn orders of what is asked of a journal, in files of its own",
-    "engine/journal/dedupe": "drawn orders of what is asked of an index, in files of its own",
+OF_SOURCES: Final = ("test_codebase.py", "test_docs.py")
+"""Read the sources, which are the same for everybody: `nobody` runs all tests but these."""
+BY_USER: Final = {
+    "sandbox": "the jail, its workers and what they may ask of the kernel",
+    "captured": "a daemon that is attacked by its workers",
+    "escapes/test_remains.py": "attacks on the jail without the language layer",
+    "engine/workers": "processes that are limited, measured and ended from outside",
+    "engine/egress/test_confinement.py": "the egress's jail",
+    "engine/registry": "files that must be nobody else's",
+    "engine/cli/test_doctor.py": "what the jail's layers answer",
+    "system/test_quarantine.py": "workers that the filter ends",
+    "system/test_idle.py": "workers that are suspended and stopped",
+    "system/test_people.py": "who connects, as the kernel tells it",
 }
-"""What of the tests `nobody` doesn't run, and why: what takes long and comes to the same whoever runs it. All else is run again."""
+"""Where the kernel's answer depends on who asks: what root's `make test` runs as `nobody`, too. `make faults` runs all."""
 
 
 @contextlib.contextmanager
@@ -58,7 +62,7 @@ def running(*arguments: str, output: IO[bytes] | None = None) -> Iterator[subpro
     folder = Path(tempfile.mkdtemp(prefix="engine-nobody-"))
     try:
         _fill(folder)
-        ignored = [f"--ignore=tests/{name}" for name in NOT_AGAIN]
+        ignored = [f"--ignore=tests/{name}" for name in OF_SOURCES]
         with subprocess.Popen(
             [str(folder / "bin" / "python"), "-m", "pytest", *ignored, *arguments],
             cwd=folder,

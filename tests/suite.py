@@ -1,6 +1,6 @@
 """`python tests/suite.py [PYTEST'S ARGUMENTS]`: the tests as whoever runs them and, for root, at the same time as `nobody`.
 
-What root's run says is seen as it comes, then what nobody's said. The exit status is the first that isn't 0.
+Without arguments those are all tests, and as `nobody` those of what depends on the user (`nobody.BY_USER`). What root's run says is seen as it comes, then what nobody's said. The exit status is the first that isn't 0.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 
 import nobody
 
-PROCESSES: Final = max(3, os.cpu_count() or 1)
-"""Of each of the two: a test waits for others for much of its time, so that two cores are busy with six."""
+PROCESSES: Final = max(4, os.cpu_count() or 1)
+"""A test waits for others for much of its time, so that two cores are busy with four, and two as nobody."""
 TIME_S_MAX: Final = 1_800
 
 
@@ -28,10 +28,10 @@ def run(*arguments: str) -> int:
     if not any((nobody.ROOT / "tests").rglob(f"*.{sys.implementation.cache_tag}-pytest-*.pyc")):
         once = [*command, *arguments, "-n", "0", "-q", "--collect-only"]
         subprocess.run(once, stdout=subprocess.DEVNULL, timeout=TIME_S_MAX, check=False)
-    arguments = ("-n", str(PROCESSES), *arguments)
-    with subprocess.Popen([*command, *arguments]) as first:
+    again = arguments or tuple(f"tests/{name}" for name in nobody.BY_USER)
+    with subprocess.Popen([*command, "-n", str(PROCESSES), *arguments]) as first:
         try:
-            with tempfile.TemporaryFile() as said, nobody.running(*arguments, output=said) as second:
+            with tempfile.TemporaryFile() as said, nobody.running("-n", "2", *again, output=said) as second:
                 statuses = first.wait(TIME_S_MAX), second.wait(TIME_S_MAX)
                 said.seek(0)
                 sys.stdout.write(f"\nThe same as nobody:\n{said.read().decode(errors='replace')}")
