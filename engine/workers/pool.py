@@ -243,9 +243,11 @@ class Pool:
         self._workers[fds.id] = Worker(fds, loop=self._loop, clock=self._clock, pool=self)
 
     def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
-        """A spare is jailed and waits."""
-        zygotes = next(kind.generations for kind in self._kinds() if kind.generations.owns(worker.id))
-        if frame.policy_key != zygotes.policy_key:
+        """A spare is jailed and waits; or was, if that was still in its pipe when it ended."""
+        owners = [kind.generations for kind in self._kinds() if kind.generations.owns(worker.id)]
+        if not owners:
+            return
+        if frame.policy_key != owners[0].policy_key:
             worker.kill("crashed", "the worker names another policy than its zygote", is_attack=True)
             return
         self._announce_capacity()

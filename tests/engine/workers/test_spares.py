@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import time
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from engine.clock import SystemClock
 from engine.workers.generations import Lifetime
@@ -14,6 +17,8 @@ from engine.workers.zygote import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from engine.workers.zygote import SpareFds
 
 LIBRARIES = ("pydash",)
 
@@ -38,6 +43,34 @@ async def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
     return answer
+
+
+def test_spares_that_end_before_anybody_heard_that_they_were_ready_are_made_good() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        options = PoolOptions(spares=3, program=Program(is_degraded_allowed=True))
+        pool: Any = Pool(options, http=NoHttp(), loop=loop, clock=SystemClock())
+        take, unheard = pool.spare_forked, []
+
+        def take_unheard(fds: SpareFds) -> None:
+            take(fds)
+            loop.remove_reader(fds.read_fd)
+            unheard.append(fds)
+
+        pool.spare_forked = take_unheard
+        await pool.start()
+        try:
+            await until(lambda: len(unheard) == 3)
+            for fds in unheard:
+                assert select.select([fds.read_fd], [], [], 30)[0], "it never became ready"
+            pool.spare_forked = take
+            psutil.Process(unheard[0].pid).parent().kill()
+            await until(lambda: len(pool.describe()) == 3 and pool.spares_ready(()) == 3)
+            assert {row["id"] for row in pool.describe()}.isdisjoint(fds.id for fds in unheard)
+        finally:
+            await pool.stop()
+
+    asyncio.run(main())
 
 
 def test_a_worn_zygote_with_libraries_is_replaced_and_the_plain_one_is_not() -> None:
