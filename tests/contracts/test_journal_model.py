@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -16,12 +16,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from test_journal import IMPLEMENTATIONS, WINDOW_MS, all_of, make_chunk
 
 from engine.clock import ManualClock
+from engine.journal import writer
 from engine.journal.contract import Claim, Filter
 from engine.model import Lease, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUBMITTED = ("one", "two", "three", "four", "five")
 """Message ids that are submitted again and again; in the model `ID of CHUNK.INDEX`."""
 CODES = ("retry", "timeout", "bad_request")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def outcomes_wait_for_no_events() -> Iterator[None]:
+    """One thing happens after the other here: each of many thousand settlements would wait in vain for company."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "SETTLE_WAIT_S", 0.0)
+        yield
 
 
 def message_id(name: str) -> str:
