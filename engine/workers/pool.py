@@ -244,10 +244,8 @@ class Pool:
 
     def became_ready(self, worker: Worker, frame: wire.Ready) -> None:
         """A spare is jailed and waits; or was, if that was still in its pipe when it ended."""
-        owners = [kind.generations for kind in self._kinds() if kind.generations.owns(worker.id)]
-        if not owners:
-            return
-        if frame.policy_key != owners[0].policy_key:
+        zygotes = next((of.generations for of in self._kinds() if of.generations.owns(worker.id)), None)
+        if zygotes is not None and frame.policy_key != zygotes.policy_key:
             worker.kill("crashed", "the worker names another policy than its zygote", is_attack=True)
             return
         self._announce_capacity()
