@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 # Where rich is installed structlog imports it, for tracebacks that we don't print: 70 ms of every start.
 _has_rich = "rich" in sys.modules
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # "it isn't there", in the import system's words
-import structlog  # noqa: E402
+import structlog  # noqa: E402  after the line above, which it looks at
 
 if not _has_rich:
     del sys.modules["rich"]
