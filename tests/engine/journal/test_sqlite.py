@@ -149,6 +149,8 @@ def test_outcomes_share_the_commit_of_the_events_that_come_next(
         [lease] = await journal.append([make_chunk(clock)])
         settling = asyncio.ensure_future(journal.settle([(lease, [every(lease, "delivered")])]))
         await asyncio.sleep(0)
+        while not journal._writer._queue.empty():  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.001)
         await journal.append([make_chunk(clock)])
         await settling
         commits = journal._writer.commits
