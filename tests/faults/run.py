@@ -190,9 +190,10 @@ class FaultRun:
             {"type": "track", "userId": "u", "messageId": i, "n": n}
             for i, n in zip(ids, numbers, strict=True)
         ]
+        sent_at = time.monotonic()
         client.submit(name, events)
-        at = time.monotonic()
-        self.ledger.acked.update(dict.fromkeys(ids, at))
+        self.ledger.sent.update(dict.fromkeys(ids, sent_at))
+        self.ledger.acked.update(dict.fromkeys(ids, time.monotonic()))
 
     # --- Faults
 
