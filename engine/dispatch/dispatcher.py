@@ -1,10 +1,10 @@
-"""From a durable chunk to a settled one: joins the stages, and passes on what happens outside.
+"""From a chunk that is durable, or about to be, to a settled one: joins the stages, and passes on what happens outside.
 
-    accept ─► backlog ─► lane.ready ─► assigner ─► worker ─► reports ─► settler ─► journal
-                 ▲           ▲                                  │          │
-    journal.lease ┘           └── what a dead worker held ──────┘          │
-                 ▲                                                         │
-                 └──────────────── due retries ────────────────────────────┘
+    accept, begin ─► backlog ─► lane.ready ─► assigner ─► worker ─► reports ─► settler ─► journal
+                        ▲           ▲                                  │          │
+           journal.lease ┘           └── what a dead worker held ──────┘          │
+                        ▲                                                         │
+                        └──────────────── due retries ────────────────────────────┘
 
 Costs go with frames, not with events.
 """
