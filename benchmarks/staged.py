@@ -66,9 +66,6 @@ if __name__ == "__main__":
     _before(Core, "submit", "received", lambda _core, _name, events, *_: len(events.sizes))
     _around_commits()
     _before(Worker, "send", "given", lambda _worker, runs, *_: sum(map(len, runs)))
-    # What ends before it is stored passes here again when it is told.
-    _before(
-        Settler, "delivered", "ended", lambda _, work, _start, count, *_rest: count * (work.early is None)
-    )
+    _before(Settler, "delivered", "ended", lambda _settler, _work, _start, count, *_: count)
     atexit.register(_write)
     main()

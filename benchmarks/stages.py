@@ -3,8 +3,8 @@
 `stage_…`: how long after it was due, or after the stage before, a submit's first event reached a stage (`staged.py`), in the load of
 `latency` at 50 %, in submits of 10: `read` by the daemon's loop; `wait` until the commit that it is in began; `commit` until that was
 durable; `give` until it was handed to the worker; `run` until its outcome was read; `answer` is what is left of the whole until the client
-has it, at the median. What has nothing before it is given and run beside its commit: `give` and `run` are what that takes beyond it.
-`cold_…`: the same of the first event of each of 100 fresh destinations, as in `cold_start`, whose worker is bound and loaded beside the commit, too.
+has it, at the median. `cold_…`: the same of the first event of each of 100 fresh destinations, as in `cold_start`; what binding a worker and loading the
+module take beyond the commit, beside which they happen, is in `run`.
 
 `cpu_…`: microseconds of processor time an event, as fast as the daemon can in submits of 100: `client`; `loop`, the daemon's event loop; `threads`,
 its other threads, of which the journal's has nearly all; `worker`. Two processors give no more than two million of their sum a second.
@@ -87,7 +87,7 @@ def _stages(conditions: Conditions) -> dict[str, float | Latencies]:
     for at in range(len(load)):
         reached = sent.begun_s + at / per_s
         for name, stage in zip(NAMES, STAGES, strict=True):
-            before, reached = reached, max(reached, _when(notes[stage], count + at * SIZE + 1))
+            before, reached = reached, _when(notes[stage], count + at * SIZE + 1)
             waits[name].record(reached - before)
     whole = sent.latencies.percentile_ms(50)
     known = sum(of.percentile_ms(50) for of in waits.values())
@@ -107,7 +107,7 @@ def _cold_start(conditions: Conditions) -> dict[str, float | Latencies]:
     waits = {name: Latencies() for name in (*NAMES, "answer")}
     for at, (reached, answered) in enumerate(times):
         for name, stage in zip(NAMES, STAGES, strict=True):
-            before, reached = reached, max(reached, _when(notes[stage], at + 1))  # noqa: PLW2901  from stage to stage
+            before, reached = reached, _when(notes[stage], at + 1)  # noqa: PLW2901  from stage to stage
             waits[name].record(reached - before)
         waits["answer"].record(answered - reached)
     return {f"cold_{name}": of for name, of in waits.items()}

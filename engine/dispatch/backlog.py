@@ -2,7 +2,6 @@
 
 accept(fresh lease) ─► lane.ready            room, and nothing older on disk
                  └──► journal.release        else; new chunks queue behind it there
-begin(lease on its way to the disk) ─► lane.ready ─► outcomes wait ─► durable(work), or failed(work)
 wake(due) ─► timer ─► journal.lease ─► lane.ready
 """
 
@@ -70,42 +69,12 @@ class Backlog:
             self._queue(lane, lease, waiters)
         self.on_ready(lane)
 
-    def begin(self, lane: Lane, lease: Lease, waiters: list[tuple[int, int, Tally]]) -> Work | None:
-        """Take a chunk that is on its way to the disk, if it can begin at once: workers run it meanwhile.
-
-        Nobody hears of its outcomes, and nothing of it is settled, before `durable` says that it is stored.
-        """
-        size = len(lease.chunk.events.bodies)
-        if not lane.may_begin_early or self.held_bytes + size > self.held_bytes_max or self.is_closed:
-            return None
-        work = self._queue(lane, lease, waiters)
-        work.early = []
-        self.on_ready(lane)
-        return work
-
-    def durable(self, work: Work) -> None:
-        """A chunk that has begun is stored: what came of it meanwhile is told."""
-        early, work.early = work.early or [], None
-        if work.lane.is_removed:
-            self._journal.release([work.lease])
-            return
-        for tell in early:
-            tell()
-        self.spill(work.lane)
-
-    def failed(self, work: Work) -> None:
-        """A chunk that has begun wasn't stored, and whoever submitted it knows: what comes of it is nobody's."""
-        work.is_void = True
-        work.lane.drop({work})
-        self.let_go(work.lane, len(work.lease.chunk.events.bodies))
-
-    def _queue(self, lane: Lane, lease: Lease, waiters: list[tuple[int, int, Tally]]) -> Work:
+    def _queue(self, lane: Lane, lease: Lease, waiters: list[tuple[int, int, Tally]]) -> None:
         size = len(lease.chunk.events.bodies)
         self.held_bytes += size
         lane.held_bytes += size
         work = Work(lane, lease, lease.remaining, waiters=waiters, queued_at=self._clock.monotonic())
         lane.queue(work)
-        return work
 
     def _release(self, lane: Lane, lease: Lease, waiters: list[tuple[int, int, Tally]]) -> None:
         self._journal.release([lease])
@@ -120,9 +89,7 @@ class Backlog:
         ready: dict[Work, int] = {}
         for run in (*lane.ready, *lane.suspects):
             ready[run.owner] = ready.get(run.owner, 0) | ((1 << len(run)) - 1) << run.start
-        spilled = {
-            work for work, bits in ready.items() if bits == work.lease.remaining and work.early is None
-        }
+        spilled = {work for work, bits in ready.items() if bits == work.lease.remaining}
         for work in ready:  # in their order
             if work in spilled:
                 self.let_go(lane, len(work.lease.chunk.events.bodies))

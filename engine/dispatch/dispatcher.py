@@ -1,10 +1,10 @@
-"""From a chunk that is durable, or about to be, to a settled one: joins the stages, and passes on what happens outside.
+"""From a durable chunk to a settled one: joins the stages, and passes on what happens outside.
 
-    accept, begin ─► backlog ─► lane.ready ─► assigner ─► worker ─► reports ─► settler ─► journal
-                        ▲           ▲                                  │          │
-           journal.lease ┘           └── what a dead worker held ──────┘          │
-                        ▲                                                         │
-                        └──────────────── due retries ────────────────────────────┘
+    accept ─► backlog ─► lane.ready ─► assigner ─► worker ─► reports ─► settler ─► journal
+                 ▲           ▲                                  │          │
+    journal.lease ┘           └── what a dead worker held ──────┘          │
+                 ▲                                                         │
+                 └──────────────── due retries ────────────────────────────┘
 
 Costs go with frames, not with events.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.clock import Clock
-    from engine.dispatch.lane import Lane, Work
+    from engine.dispatch.lane import Lane
     from engine.dispatch.tally import Tally
     from engine.egress.counting import Calls
     from engine.egress.supervise import Egress
@@ -91,9 +91,6 @@ class Dispatcher:
         self._assigner.listener = self._reports
         self._backlog.on_ready = self._assigner.pump
         self.accept: Callable[[Lane, Lease, list[tuple[int, int, Tally]]], None] = self._backlog.accept
-        self.begin: Callable[[Lane, Lease, list[tuple[int, int, Tally]]], Work | None] = self._backlog.begin
-        self.durable: Callable[[Work], None] = self._backlog.durable
-        self.failed: Callable[[Work], None] = self._backlog.failed
         self.expect: Callable[[list[Lane]], None] = self._assigner.expect
         self.wake: Callable[[Lane, int], None] = self._backlog.wake
         pool.listener = self

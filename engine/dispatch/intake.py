@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.dispatch.dispatcher import Dispatcher
-    from engine.dispatch.lane import Lane, Work
+    from engine.dispatch.lane import Lane
     from engine.dispatch.tally import Tally
     from engine.journal.contract import Journal
     from engine.model import Lease
 
 UNCOMMITTED_BYTES_MAX: Final = 32 * MIB
 """Beyond it clients are not read from until a commit is through."""
-EARLY_BYTES_MAX: Final = MIB
-"""What begins while it is written must fit into the journal's reserve, several times."""
 
 
 @dataclass(slots=True)
@@ -92,10 +90,6 @@ class Draft:
     bytes: int
     shares: list[Share]
 
-    def waiters(self) -> list[tuple[int, int, Tally]]:
-        """Who waits for the outcomes of which of its deliveries."""
-        return [(share.start, share.stop, share.submit.tally) for share in self.shares if share.submit.tally]
-
 
 @dataclass(slots=True)
 class Pending:
@@ -129,8 +123,6 @@ class Stored(NamedTuple):
     """One for each draft."""
     error: EngineError | None
     """Why nothing was stored; then there are no drafts and no leases."""
-    begun: dict[int, Work]
-    """By chunk id: what workers were given while the disk was at work."""
 
 
 class Intake:
@@ -248,57 +240,37 @@ class Intake:
             for events in split_chunks(portion.events)
         ]
         if not chunks and not overflowed:
-            return Stored([], [], None, {})
-        begun: dict[int, Work] = {}
+            return Stored([], [], None)
         try:
             leases = await self._journal.append(
-                chunks,
-                claims=claims_of(drafts),
-                overflowed=overflowed,
-                writing=self._meanwhile(drafts, begun),
+                chunks, claims=claims_of(drafts), overflowed=overflowed, writing=self._expected_by(drafts)
             )
         except EngineError as error:
-            return Stored([], [], error, begun)
-        return Stored(drafts, leases, None, begun)
+            return Stored([], [], error)
+        return Stored(drafts, leases, None)
 
     def _tell(self, submits: list[Submit], stored: Stored) -> None:
         """Acknowledge or refuse, and hand on what is to be delivered."""
-        drafts, leases, error, begun = stored
+        drafts, leases, error = stored
         for draft, lease in zip(drafts, leases, strict=True):
             count_duplicates(draft, lease.remaining)
             if missing := draft.count - lease.remaining.bit_count():
                 draft.lane.record.count(DUPLICATES, missing)
         for submit in submits:
             self._answer(submit, error)
-        if error is not None:
-            for work in begun.values():
-                self._dispatcher.failed(work)
         for draft, lease in zip(drafts, leases, strict=True):
-            if lease.id in begun:
-                self._dispatcher.durable(begun[lease.id])
-            elif lease.remaining:
-                self._dispatcher.accept(draft.lane, lease, draft.waiters())
+            if lease.remaining:
+                waiters = [
+                    (share.start, share.stop, share.submit.tally)
+                    for share in draft.shares
+                    if share.submit.tally
+                ]
+                self._dispatcher.accept(draft.lane, lease, waiters)
 
-    def _meanwhile(
-        self, drafts: list[Draft], begun: dict[int, Work]
-    ) -> Callable[[Sequence[Lease]], None] | None:
-        """While the disk is at work who has no worker gets one, and who has nothing else to do begins; nothing on its way before is overtaken."""
+    def _expected_by(self, drafts: list[Draft]) -> Callable[[], None] | None:
+        """Gets workers ready for those that have none, while the disk is at work."""
         cold = [draft.lane for draft in drafts if draft.lane.is_cold]
-        size = sum(draft.bytes for draft in drafts)
-        begin = self._under_way == 1 and size <= EARLY_BYTES_MAX
-        first = [begin and draft.lane.may_begin_early for draft in drafts]
-        if not cold and not any(first):
-            return None
-
-        def writing(leases: Sequence[Lease]) -> None:
-            for is_first, draft, lease in zip(first, drafts, leases, strict=True):
-                if is_first and lease.remaining:
-                    work = self._dispatcher.begin(draft.lane, lease, draft.waiters())
-                    if work is not None:
-                        begun[lease.id] = work
-            self._dispatcher.expect(cold)
-
-        return writing
+        return (lambda: self._dispatcher.expect(cold)) if cold else None
 
     def _answer(self, submit: Submit, error: EngineError | None) -> None:
         for portion in submit.portions:

@@ -16,7 +16,6 @@ from engine.workers.states import WorkerState
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from engine.dispatch.tally import Tally
     from engine.model import Destination, Lease, Stop
@@ -44,10 +43,6 @@ class Work:
     since: float = 0.0
     """Monotonic time of the oldest outcome not yet settled."""
     queued_at: float = 0.0
-    early: list[Callable[[], None]] | None = None
-    """While the chunk is on its way to the disk: outcomes that came meanwhile, to be told when it is there."""
-    is_void: bool = False
-    """It didn't get there: what still comes of it is nobody's."""
 
     def run(self, start: int, stop: int) -> Run:
         """Its deliveries `start` up to `stop`, ready to be sent."""
@@ -130,12 +125,6 @@ class Lane:
         return not self.workers or self.workers[0].state is WorkerState.SUSPENDED
 
     @property
-    def may_begin_early(self) -> bool:
-        """Nothing waits before what comes now, so that it can be run while the disk is at work."""
-        waits = self.ready or self.suspects or self.has_backlog
-        return self.state is LaneState.RUNNING and not waits and not self.destination.version.is_batching
-
-    @property
     def has_work(self) -> bool:
         """Something waits for a worker, in memory or on disk."""
         return bool(self.ready_events or self.has_backlog)
@@ -161,10 +150,8 @@ class Lane:
     def requeue(self, run: Run, *, alone: bool = False) -> None:
         """Put back, in front, what a worker didn't end; `alone` if it may have killed it."""
         places = run.open_places()
-        work: Work = run.owner
-        if work.is_void:
-            return
         self.ready_events += len(places)
+        work: Work = run.owner
         if alone:
             self.suspects.extend(work.run(place, place + 1) for place in places)
             return

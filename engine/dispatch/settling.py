@@ -7,7 +7,6 @@ Costs go with frames: a frame of a hundred delivered events is one range, one ma
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from engine.dispatch import retrying
@@ -58,9 +57,6 @@ class Settler:
 
     def delivered(self, work: Work, start: int, count: int, now: float) -> None:
         """Consecutive deliveries of a chunk were delivered."""
-        if work.early is not None:
-            work.early.append(partial(self.delivered, work, start, count, now))
-            return
         bits = ((1 << count) - 1) << start
         work.delivered |= bits
         work.lane.record.count("delivered", count, self._clock.now_ms() - work.lease.chunk.accepted_ms)
@@ -72,11 +68,6 @@ class Settler:
         self, work: Work, place: int, code: str, *, after_ms: int = 0, detail: bytes, now: float
     ) -> None:
         """One delivery of a chunk ended otherwise, or its attempt is to be shown to somebody."""
-        if work.early is not None:
-            work.early.append(
-                partial(self.ended, work, place, code, after_ms=after_ms, detail=detail, now=now)
-            )
-            return
         if code == "delivered":
             work.delivered |= 1 << place
             kind = "delivered"

@@ -30,11 +30,8 @@ def admit(index: DedupeIndex, request: Append, now_s: int) -> int:
     if not found:
         return 0
     writes = request.writes
-    for place, found_bits in found.items():
+    for place, bits in found.items():
         lease = request.leases[place]
-        bits = found_bits & lease.remaining  # what is judged again, after a full disk, was struck out then
-        if not bits:
-            continue
         lease.remaining &= ~bits
         if lease.remaining:
             writes.done.append((lease.id, bits.to_bytes((len(lease.chunk) + 7) // 8, "little")))

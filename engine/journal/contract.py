@@ -173,7 +173,7 @@ class Journal(Protocol):
         *,
         claims: Sequence[Claim | SharedClaim] = (),
         overflowed: Sequence[Chunk] = (),
-        writing: Callable[[Sequence[Lease]], None] | None = None,
+        writing: Callable[[], None] | None = None,
     ) -> list[Lease]:
         """Store all or none; return a lease of each of `chunks` once it is durable. Raises `JournalFull`.
 
@@ -183,9 +183,7 @@ class Journal(Protocol):
 
         `overflowed` goes straight to the shelf, as dead with code `overflow`.
 
-        `writing` is called once with the leases, soon after it is known what is new and while that goes to the disk: whoever needs it can
-        begin meanwhile, and settles when `append` has returned. From then on a full disk doesn't refuse it: it is written with the reserve,
-        or held until there is room. It may still fail with the journal, or if that is closed.
+        `writing` is called soon after what is new goes to the disk: whoever will need it can get ready meanwhile. It may still fail.
         """
 
     def release(self, leases: Sequence[Lease]) -> None:

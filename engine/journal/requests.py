@@ -23,9 +23,7 @@ class Append:
     leases: list[Lease]
     claims: Sequence[Claim | SharedClaim]
     writing: Callable[[], None] | None
-    """Called in the writer's thread, once it is known which events are new, before they go to the disk; once, and not if none is."""
-    is_begun: bool = False
-    """It was called: what follows may have begun, so that a full disk doesn't refuse it any more."""
+    """Called in the writer's thread, once it is known to have events that are new, before they go to the disk."""
 
 
 @dataclass(slots=True, eq=False)

@@ -185,7 +185,7 @@ class SqliteJournal:
         *,
         claims: Sequence[Claim | SharedClaim] = (),
         overflowed: Sequence[Chunk] = (),
-        writing: Callable[[Sequence[Lease]], None] | None = None,
+        writing: Callable[[], None] | None = None,
     ) -> list[Lease]:
         """See the contract. `ValueError` for a chunk without events, with too many, or of a discarded destination.
 
@@ -204,7 +204,7 @@ class SqliteJournal:
         writes, leases = appending.write(
             ordered, overflowed, next_id=lambda: next(self._ids), now_ms=self._clock.now_ms()
         )
-        tell = partial(self._call_soon, partial(writing, leases)) if writing is not None else None
+        tell = partial(self._call_soon, writing) if writing is not None else None
         return await self._leases(self._request(lambda future: Append(future, writes, leases, claims, tell)))
 
     def _in_order(self, chunk: Chunk) -> Chunk:

@@ -4,8 +4,8 @@
                                   └► reads, in the order they were asked, after the commit ─► answers
 
 What arrives during a commit is the next transaction, so that a lone request costs one fsync and a flood shares it. It waits
-for company only where `commit_wait_us` says so, or if it has nothing but outcomes, and never with somebody who reads. While the disk is full appends are refused at once; what ended, or has begun while it was
-written, is held, and tried again with each request and each second.
+for company only where `commit_wait_us` says so, or if it has nothing but outcomes, and never with somebody who reads. While the disk is full appends are refused at once; what ended is held, and tried again
+with each request and each second.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Writer:
         self._answer = answer
         self._commit_wait_s = terms.commit_wait_us / 1e6
         self._queue: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._held: list[Append | Settle] = []
+        self._held: list[Settle] = []
         self._discards: list[Discard] = []
         self._pruning = Pruning(
             store, inventory, clock=clock, age_max_ms=terms.shelf_age_max_ms, bytes_max=terms.shelf_bytes_max
@@ -156,7 +156,7 @@ class Writer:
         appends = [request for request in batch if isinstance(request, Append)]
         settles = [request for request in batch if isinstance(request, Settle)]
         if appends or settles or self._held or self.full_because:
-            self._write(appends, [*self._held, *settles])
+            self._write(appends, self._held + settles)
         self._read(batch)
         self._discards += [request for request in batch if isinstance(request, Discard)]
         if not self.broken_because:
@@ -164,7 +164,7 @@ class Writer:
             self._pruning.step()
             self._tidy_ids()
 
-    def _write(self, appends: list[Append], settles: list[Append | Settle]) -> None:
+    def _write(self, appends: list[Append], settles: list[Settle]) -> None:
         if self.broken_because:
             lost = _failure(self._store, RuntimeError(self.broken_because))
             self._answer([(append.future, None, lost) for append in appends])
@@ -182,8 +182,8 @@ class Writer:
             self._commit([*appends, *settles])
         except TRANSIENT as error:
             self._fill(error)
-            self._refuse([append for append in appends if not append.is_begun])
-            self._recover([*settles, *(append for append in appends if append.is_begun)])
+            self._refuse(appends)
+            self._recover(settles)
 
     def _fill(self, error: Exception) -> None:
         """The first failure: from now on nothing is taken, and the reserve is for what ends."""
@@ -191,12 +191,12 @@ class Writer:
         log.error("journal_write_failed", path=str(self._store.path), error=self.full_because)
         self._store.free_reserve()
 
-    def _recover(self, held: list[Append | Settle]) -> None:
-        """Write what ended, and what has begun; when nothing is held, and the reserve is there again, appends are taken again."""
-        self._held = held
+    def _recover(self, settles: list[Settle]) -> None:
+        """Write what ended; when nothing is held, and the reserve is there again, appends are taken again."""
+        self._held = settles
         try:
-            if held:
-                self._commit(held, before_answering=self._hold_nothing)
+            if settles:
+                self._commit(settles, before_answering=self._hold_nothing)
         except TRANSIENT as error:
             self.full_because = _text(error)
             if not self.is_holding:
@@ -244,10 +244,9 @@ class Writer:
     def _before_disk(self, requests: Sequence[Append | Settle], now_s: int) -> None:
         self._ids.write(now_s)
         for request in requests:
-            if not isinstance(request, Append) or request.writing is None or request.is_begun:
+            if not isinstance(request, Append) or request.writing is None:
                 continue
             if any(lease.remaining for lease in request.leases):
-                request.is_begun = True
                 request.writing()
 
     def _refuse(self, appends: list[Append]) -> None:

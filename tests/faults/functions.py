@@ -18,7 +18,7 @@ class Function:
     count: int = 1
     limits: dict[str, int] = field(default_factory=dict)
     latency_s: float = 0.0
-    """No event of it ends so soon after it was sent."""
+    """No event of it ends earlier; less what an acknowledgement may be late."""
 
 
 RATE: Final = {"rate_per_s": 200}

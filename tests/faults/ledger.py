@@ -21,8 +21,6 @@ class Ledger:
 
     acked: dict[str, float] = field(default_factory=dict)
     """When each was acknowledged."""
-    sent: dict[str, float] = field(default_factory=dict)
-    """When each was sent: it may begin before it is acknowledged."""
     delivered: Counter[str] = field(default_factory=Counter)
     """How often an attempt was seen that delivered it."""
     kills: list[Kill] = field(default_factory=list)
@@ -44,7 +42,7 @@ class Ledger:
             event
             for kill in self.kills
             for event, at in self.acked.items()
-            if at <= kill.at < self.sent[event] + latency_s[event.partition("/")[0]]
+            if at <= kill.at < at + latency_s[event.partition("/")[0]]
             and event not in kill.stored
             and event not in kill.shelved
         }

@@ -1,4 +1,4 @@
-"""What is done while the disk is at work, on a real journal: who has no worker gets one, who has nothing else to do begins."""
+"""Whoever has no worker gets one ready while the disk is at work, on a real journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from engine.clock import ManualClock
 from engine.dispatch.intake import Intake, Portion, Submit
 from engine.dispatch.lane import Lane
-from engine.dispatch.states import LaneState
 from engine.events import encode_events
 from engine.journal.sqlite import SqliteJournal
 from engine.model import Destination, FunctionVersion, Limits
@@ -33,13 +32,6 @@ class Said:
 
     def expect(self, lanes: list[Lane]) -> None:
         self.words += [f"expect {lane.destination.name}" for lane in lanes]
-
-    def begin(self, lane: Lane, lease: Any, _waiters: Any) -> Any:
-        self.words.append(f"begin {lane.destination.name}")
-        return lease
-
-    def durable(self, lease: Any) -> None:
-        self.words.append(f"durable {lease.id}")
 
     def accept(self, lane: Lane, _lease: Any, _waiters: Any) -> None:
         self.words.append(f"accept {lane.destination.name}")
@@ -77,30 +69,4 @@ async def told_of_a_submit_to(lane: Lane, path: Path) -> list[str]:
 def test_a_destination_that_could_not_begin_at_once_is_expected(
     tmp_path: Path, states: tuple[WorkerState, ...], told: list[str]
 ) -> None:
-    lane = lane_with(*states)
-    lane.has_backlog = True  # something waits before it, so that it doesn't begin itself
-    assert asyncio.run(told_of_a_submit_to(lane, tmp_path / "journal.db")) == told
-
-
-@pytest.mark.parametrize(
-    ("state", "told"),
-    [
-        (LaneState.RUNNING, ["begin d", "durable 1"]),
-        (LaneState.PAUSED, ["accept d"]),
-        (LaneState.PROBING, ["accept d"]),
-    ],
-)
-def test_a_destination_for_which_nothing_waits_begins(
-    tmp_path: Path, state: LaneState, told: list[str]
-) -> None:
-    lane = lane_with(WorkerState.IDLE)
-    lane.state = state
-    assert asyncio.run(told_of_a_submit_to(lane, tmp_path / "journal.db")) == told
-
-
-def test_what_is_too_much_for_the_reserve_is_written_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.dispatch.intake.EARLY_BYTES_MAX", 8)
-    told = asyncio.run(told_of_a_submit_to(lane_with(WorkerState.IDLE), tmp_path / "journal.db"))
-    assert told == ["accept d"]
+    assert asyncio.run(told_of_a_submit_to(lane_with(*states), tmp_path / "journal.db")) == told

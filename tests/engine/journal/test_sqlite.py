@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import shutil
@@ -312,38 +311,6 @@ def test_a_journal_at_its_size_limit_refuses_appends_and_still_settles(tmp_path:
             await journal.settle([(lease, [Part(tuple(range(2, 50)), "delivered")])])
         await journal.append([make_chunk(clock, 1)])
         assert (await journal.stats()).writable
-        await journal.close()
-
-    asyncio.run(run())
-
-
-def test_a_full_journal_refuses_nothing_that_has_begun(tmp_path: Path) -> None:
-    async def run() -> None:
-        clock = ManualClock()
-        journal = SqliteJournal.open(tmp_path / "journal.db", clock=clock, size_max_mib=4)
-        told: list[Lease] = []
-
-        async def append(name: str) -> Lease:
-            chunk = make_chunk(clock, 50, body=b"x" * 1000)
-            ids = ["known", *(f"{name}.{n}" for n in range(49))]
-            events = chunk.events._replace(message_ids=ids)
-            claims = [Claim(0, 0, 50, 1)]
-            [lease] = await journal.append(
-                [replace(chunk, events=events)], claims=claims, writing=told.extend
-            )
-            return lease
-
-        leases: list[Lease] = []
-        with contextlib.suppress(JournalFull):
-            while True:
-                leases += [await append(str(len(leases)))]
-        assert leases == told, "told once each, and nobody else's was refused"
-        assert [lease.remaining.bit_count() for lease in leases] == [50] + [49] * (len(leases) - 1)
-        assert (await journal.depth(1)).stored == 49 * len(leases) + 1
-        for lease in leases[:-1]:
-            rest = tuple(at for at in range(50) if lease.remaining >> at & 1)
-            await journal.settle([(lease, [Part(rest, "delivered")])])
-        assert (await append(str(len(leases) - 1))).remaining == 0, "the last was stored with its ids"
         await journal.close()
 
     asyncio.run(run())
